@@ -1,0 +1,1 @@
+"""What goes to a board and how: the C compiler, the emulator, the runtime."""

@@ -1,0 +1,114 @@
+"""The C compiler: clang for every target, as the ``ziglang`` package from PyPI brings it.
+
+Objects are cached by the hash of everything that makes them: source, headers, flags, compiler version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from pilotfish.board.cache import folder, replacing
+from pilotfish.compiler.targets import Target
+from pilotfish.errors import StorageError, ToolError, ToolMissingError
+
+Progress = Callable[[str], None]
+
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
+CODE = ("-std=c11", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-math-errno", "-fno-stack-protector")
+# Start-up code and libc are built without vectors, once for all RISC-V targets: the program itself must be
+# able to find out, and say, that the machine has none.
+LIBC_CPU = {"riscv64-linux-musl": "baseline_rv64"}
+
+
+@cache
+def version() -> str:
+    """Version of the compiler package, such as ``"0.17.0"``."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "ziglang", "version"], capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise ToolMissingError(f"cannot start Python to run ziglang: {error.strerror}") from error
+    if done.returncode != 0:
+        raise ToolMissingError("the C compiler is missing: pip install 'ziglang>=0.17,<0.18'")
+    return done.stdout.strip()
+
+
+@dataclass
+class Toolchain:
+    """Compiles, archives and links C for one target."""
+
+    target: Target
+    progress: Progress = field(default=lambda _: None)
+
+    def compile(self, source: Path, *, include: Sequence[Path] = (), flags: Sequence[str] = ()) -> Path:
+        """The object of a C or assembler file, from the cache if nothing changed.
+
+        ``include`` folders are searched for headers, and all their ``*.h`` files count as inputs. Raises
+        :class:`ToolError` with the compiler's own words.
+        """
+        digest = hashlib.sha256(
+            "\0".join(
+                [version(), self.target.triple, self.target.cpu, *CODE, *WARNINGS, *flags, source.suffix]
+            ).encode()
+        )
+        for path in (source, *(h for f in include for h in sorted(f.glob("*.h")))):
+            digest.update(path.read_bytes())
+        objects = folder("objects")
+        made = objects / f"{source.stem}-{digest.hexdigest()[:32]}.o"
+        if not made.exists():
+            with replacing(made) as temporary:
+                self._run(
+                    ["cc", *self._target(), *CODE, *WARNINGS, *flags, *(f"-I{f}" for f in include)]
+                    + ["-c", str(source), "-o", str(temporary)],
+                    f"compiling {source.name} for {self.target.name}",
+                )
+        return made
+
+    def assemble_data(self, data: Path, symbol: str, *, section: str = ".rodata.weights") -> Path:
+        """An object that holds the bytes of a file as ``const unsigned char symbol[]``, 64-byte aligned."""
+        made = data.with_suffix(".o")
+        listing = data.with_suffix(".S")
+        listing.write_text(
+            f'.section {section},"a",%progbits\n.globl {symbol}\n.balign 64\n{symbol}:\n.incbin "{data}"\n'
+            f'.size {symbol}, . - {symbol}\n.section .note.GNU-stack,"",%progbits\n'
+        )
+        self._run(["cc", *self._target(), "-c", str(listing), "-o", str(made)], "embedding the weights")
+        listing.unlink()
+        return made
+
+    def archive(self, objects: Iterable[Path], out: Path) -> None:
+        """A static library; an existing one is replaced."""
+        out.unlink(missing_ok=True)
+        self._run(["ar", "rcsD", str(out), *map(str, objects)], f"making {out.name}")
+
+    def link(self, objects: Iterable[Path], out: Path, *, strip: bool = True) -> None:
+        """A static program of those objects and libraries."""
+        started = folder("started") / f"libc-{version()}-{self.target.triple}"
+        first = "" if started.exists() else " (the first link builds the C library: up to a minute)"
+        cpu = LIBC_CPU.get(self.target.triple, self.target.cpu)
+        command = ["cc", "-target", self.target.triple, f"-mcpu={cpu}", "-O2", "-static"]
+        command += ["-Wl,--gc-sections", *(["-s"] if strip else []), *map(str, objects), "-o", str(out)]
+        self._run(command, f"linking {out.name}{first}")
+        started.touch()
+
+    def _target(self) -> list[str]:
+        return ["-target", self.target.triple, f"-mcpu={self.target.cpu}"]
+
+    def _run(self, arguments: list[str], what: str) -> None:
+        version()
+        self.progress(what)
+        done = subprocess.run(
+            [sys.executable, "-m", "ziglang", *arguments], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            said = done.stderr.strip()
+            if "No space left" in said or "NoSpaceLeft" in said:
+                raise StorageError(f"{what} failed: no space left on the disk")
+            raise ToolError(f"{what} failed:\n{said[-4000:]}")

@@ -1,0 +1,1 @@
+"""A trained network becomes C code: import, rewrite, pick kernels, plan memory, generate."""
