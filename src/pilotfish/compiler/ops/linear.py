@@ -1,0 +1,72 @@
+"""pf.Linear: rows times constant weights plus bias, with a clamp. What Gemm and MatMul with constants become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pilotfish.compiler.graph import Node
+from pilotfish.compiler.kernels import gemv, table
+from pilotfish.compiler.kernels.table import ArgValues, Array
+from pilotfish.compiler.ops import dense
+from pilotfish.compiler.ops.lowering import Lowering
+from pilotfish.compiler.ops.registry import Operator
+
+
+def lower(node: Node, low: Lowering) -> None:
+    """One row: a matrix-vector kernel if the table finds it cheaper. Otherwise a product over packed columns."""
+    x, weights, bias = low.view(node.inputs[0]), low.constant(node.inputs[1]), low.constant(node.inputs[2])
+    if weights is None or bias is None:
+        raise AssertionError("pf.Linear has constant weights and bias")
+    y = low.out(node.outputs[0])
+    depth, columns = weights.shape
+    rows = x.type.size // depth
+    low_, high = node.attrs.get("clamp", (-np.inf, np.inf))
+    clamp = {"lo": float(low_), "hi": float(high)}
+    args = product_args(rows, depth, x_stride=depth, y_stride=columns, clamp=clamp)
+    if rows == 1:
+        found = [
+            (k.cost(a, low.target), k, a)
+            for nb in dense.block_widths(low.target)
+            for a in [gemv.args(depth, columns, nb, **clamp)]
+            if (k := table.pick("gemv", a, low.target))
+        ]
+        reduction = gemv.args(depth, columns, 0, **clamp)
+        if k := table.pick("gemv", reduction, low.target):
+            found.append((k.cost(reduction, low.target), k, reduction))
+        if found:
+            price, kernel, chosen = min(found, key=lambda f: f[0])
+            if price <= dense.cost("igemm", args, columns, low.target):
+                packed = gemv.pack(weights, int(chosen["nb"]))  # type: ignore[arg-type]
+                operands = [x, low.weights(packed), low.weights(bias), y]
+                low.call_kernel(node, kernel, chosen, operands, macs=depth * columns)
+                return
+    dense.emit_igemm(node, low, args, x, weights, bias, y)
+
+
+def product_args(
+    rows: int, depth: int, *, x_stride: int, y_stride: int, clamp: dict[str, float]
+) -> Callable[[int, int], ArgValues]:
+    """Arguments of an ``igemm`` call that multiplies ``rows`` rows of length ``depth`` by packed columns."""
+
+    def args(n: int, nb: int) -> ArgValues:
+        return clamp | {
+            "batch": 1, "rows": 1, "cols": rows,
+            "x_batch_stride": 0, "x_row_stride": 0, "x_col_stride": x_stride,
+            "taps_y": 1, "taps_x": 1, "x_tap_y_stride": 0, "x_tap_x_stride": 0, "k": depth,
+            "n": n, "nb": nb, "w_k_stride": nb, "w_block_stride": depth * nb,
+            "y_batch_stride": 0, "y_row_stride": 0, "y_col_stride": y_stride,
+        }  # fmt: skip
+
+    return args
+
+
+def meaning(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
+    """``clamp(x @ w + b)`` in float64, rounded to float32."""
+    x, w, b = (np.asarray(i, np.float64) for i in inputs)
+    low, high = node.attrs.get("clamp", (-np.inf, np.inf))
+    return [np.clip(x @ w + b, low, high).astype(np.float32)]
+
+
+OPERATORS = (Operator("pf.Linear", lower, meaning=meaning),)
