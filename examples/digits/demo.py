@@ -1,0 +1,88 @@
+"""The digits demo: compile a trained network for RISC-V, run real digits through it, check, count, draw.
+
+Run by ``make demo``. ``train.py`` tells how the network ``tinycnn.onnx`` and the held-out images were made.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import picture
+from numpy.typing import NDArray
+
+import pilotfish
+from pilotfish.errors import MismatchError, PilotfishError
+
+HERE = Path(__file__).resolve().parent
+OUT = HERE.parents[1] / "out" / "digits"
+TARGET = "rv64gcv"
+VLEN = 256
+BOUND = 1e-4
+
+
+def held_out() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images [n, 28, 28] with values 0..255, and their labels [n]."""
+    with np.load(HERE / "heldout.npz") as data:
+        return data["images"], data["labels"]
+
+
+def reference(model: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The logits [n, 10] of ONNX Runtime for inputs [n, 1, 1, 28, 28]."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(["logits"], {"input": image})[0] for image in inputs])
+
+
+def line(what: str, figure: str, note: str = "") -> None:
+    print(f"  {what:<28}{figure:>16}   {note}".rstrip())
+
+
+def main() -> None:
+    model = HERE / "tinycnn.onnx"
+    images, labels = held_out()
+    inputs = (images[:, None, None] / np.float32(255)).astype(np.float32)
+
+    bundle = pilotfish.compile(model, target=TARGET, output=OUT, progress=print)
+    print(f"running {len(images)} held-out digits under QEMU")
+    logits = bundle.run({"input": inputs})["logits"].reshape(len(images), -1)
+    counts = bundle.count(vlen=VLEN)
+    want = reference(model, inputs)
+
+    taken, expected = logits.argmax(axis=1), want.argmax(axis=1)
+    difference = float(np.abs(logits - want).max())
+    same = int((taken == expected).sum())
+    plan = bundle.manifest["plan"]
+    arena, bound = plan["arena_bytes"], plan["lower_bound_bytes"]
+
+    print(f"\nTinyCNN for {TARGET}, {len(images)} held-out scanned digits, one by one in one process")
+    for name, answers in (("RISC-V (QEMU)", taken), ("ONNX Runtime", expected)):
+        right = int((answers == labels).sum())
+        line(f"accuracy on {name}", f"{100 * right / len(labels):.2f} %", f"{right} of {len(labels)}")
+    line("same answer", f"{same} of {len(labels)}")
+    line("largest difference", f"{difference:.1e}", f"of any output; allowed {BOUND:.0e}")
+    line("instructions per inference", f"{counts.instructions:,}", f"counted, VLEN {VLEN}")
+    line("of them vector", f"{counts.vector:,}", f"{100 * counts.vector / counts.instructions:.0f} %")
+    line("program", f"{bundle.program.stat().st_size:,} bytes", "static, stripped, weights included")
+    line("arena", f"{arena:,} bytes", f"lower bound {bound:,}: {100 * (arena / bound - 1):.1f} % above")
+    print("kernels: " + ", ".join(step["kernel"] for step in bundle.manifest["steps"]))
+
+    drawn = OUT / "digits.png"
+    picture.draw(drawn, images, labels, logits, bundle.manifest)
+    print(f"picture: {drawn.relative_to(Path.cwd()) if drawn.is_relative_to(Path.cwd()) else drawn}")
+
+    if same != len(labels) or difference > BOUND:
+        raise MismatchError(
+            f"RISC-V and ONNX Runtime differ: {same} of {len(labels)} same, by {difference:.1e}"
+        )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except PilotfishError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(130)
