@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilotfish.compiler.kernels.copy import KERNELS, RANK, collapse, copy_args, halo_args
+from pilotfish.compiler.kernels.copy import KERNELS, RANK, args, collapse
 from pilotfish.errors import ModelError
 
 COPY = next(row for row in KERNELS if row.name == "x32_copy__scalar")
@@ -22,8 +22,8 @@ def copied(view: np.ndarray[Any, Any], flat: np.ndarray[Any, Any]) -> np.ndarray
     strides = [s // 4 for s in view.strides]
     start = (view.__array_interface__["data"][0] - flat.__array_interface__["data"][0]) // 4
     out = np.zeros(view.shape, np.uint32)
-    args = copy_args(view.shape, strides, [s // 4 for s in out.strides], start)
-    return COPY.meaning(args, (flat, out.reshape(-1)))[1].reshape(view.shape)
+    values = args(view.shape, strides, [s // 4 for s in out.strides], start)
+    return COPY.meaning(values, (flat, out.reshape(-1)))[1].reshape(view.shape)
 
 
 @given(
@@ -47,19 +47,22 @@ def test_contiguous_dimensions_merge() -> None:
 
 
 def test_three_channels_are_not_the_vector() -> None:
-    args = copy_args((3, 224 * 224), (224 * 224, 1), (1, 3))
-    assert args["dims"] == (1, 1, 1, 1, 3, 224 * 224)
+    values = args((3, 224 * 224), (224 * 224, 1), (1, 3))
+    assert values["dims"] == (1, 1, 1, 1, 3, 224 * 224)
 
 
 def test_too_many_dimensions() -> None:
     shape = (2,) * (RANK + 1)
     with pytest.raises(ModelError, match="at most 6"):
-        copy_args(shape, [2**i for i in range(RANK + 1)], [2 ** (RANK - i) for i in range(RANK + 1)])
+        args(shape, [2**i for i in range(RANK + 1)], [2 ** (RANK - i) for i in range(RANK + 1)])
 
 
 def test_halo_is_what_numpy_pads() -> None:
     inside = np.arange(2 * 3 * 4 * 5, dtype=np.uint32).reshape(2, 3, 4, 5) + 1
     want = np.pad(inside, ((0, 0), (1, 2), (3, 0), (0, 0)))
     dirty = np.pad(inside, ((0, 0), (1, 2), (3, 0), (0, 0)), constant_values=9)
-    args = halo_args(batch=2, rows=3, cols=4, channels=5, top=1, left=3, bottom=2, right=0)
-    np.testing.assert_array_equal(HALO.meaning(args, (dirty.reshape(-1),))[0], want.reshape(-1))
+    frame = {"top": 1, "left": 3, "bottom": 2, "right": 0, "pitch": 35}
+    np.testing.assert_array_equal(
+        HALO.meaning({"batch": 2, "rows": 3, "cols": 4, "channels": 5, **frame}, (dirty.reshape(-1),))[0],
+        want.reshape(-1),
+    )

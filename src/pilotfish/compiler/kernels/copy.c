@@ -29,6 +29,23 @@
         }                                                                                 \
     }
 
+/* The frame is a run before the first row, one between each two, and one after the last. */
+#define PF_HALO(SET)                                                                            \
+    const pf_halo_args *p = args;                                                               \
+    const ptrdiff_t keep = (ptrdiff_t)p->cols * p->channels,                                    \
+                    head = (ptrdiff_t)p->top * p->pitch + (ptrdiff_t)p->left * p->channels;     \
+    const ptrdiff_t gap = p->pitch - keep,                                                      \
+                    tail = (ptrdiff_t)p->bottom * p->pitch + (ptrdiff_t)p->right * p->channels; \
+    uint32_t *image = buf[0];                                                                   \
+    PF_ROLLED for (int32_t i = 0; i < p->batch;                                                 \
+                   i++, image += (ptrdiff_t)(p->top + p->rows + p->bottom) * p->pitch) {        \
+        uint32_t *y = image;                                                                    \
+        SET(y, (size_t)head, 0);                                                                \
+        y += head + keep;                                                                       \
+        PF_ROLLED for (int32_t r = 1; r < p->rows; r++, y += p->pitch) SET(y, (size_t)gap, 0);  \
+        SET(y, (size_t)tail, 0);                                                                \
+    }
+
 #if PF_RVV
 
 /* One vector's worth of columns, down all rows. */
@@ -126,18 +143,7 @@ void x32_fill__rvv(const void *args, void *const *buf) {
     }
 }
 
-void x32_halo__rvv(const void *args, void *const *buf) {
-    const pf_halo_args *p = args;
-    uint32_t *block = (uint32_t *)buf[0] + p->offset;
-    PF_ROLLED for (int32_t i = 0; i < p->batch; i++, block += p->batch_stride) {
-        uint32_t *y = block;
-        set_run(y, (size_t)p->head, 0);
-        y += p->head + p->keep;
-        PF_ROLLED for (int32_t r = 1; r < p->rows; r++, y += p->gap + p->keep) set_run(y, (size_t)p->gap, 0);
-        set_run(y, (size_t)p->tail, 0);
-    }
-}
-
+void x32_halo__rvv(const void *args, void *const *buf){PF_HALO(set_run)}
 #endif
 
 /* Without vectors: one loop over the last dimension. The compiler turns the contiguous one into what the
@@ -157,30 +163,20 @@ void x32_halo__rvv(const void *args, void *const *buf) {
         PF_COPY_WALK(uint##B##_t, plane_scalar_x##B)                                              \
     }
 
-PF_COPY_SCALAR(8)
-PF_COPY_SCALAR(32)
-PF_COPY_SCALAR(64)
+PF_COPY_SCALAR(8) PF_COPY_SCALAR(32) PF_COPY_SCALAR(64)
 
-static void set_run_scalar(uint32_t *y, int64_t n, uint32_t pattern) {
-    for (int64_t i = 0; i < n; i++) y[i] = pattern;
+    static void set_run_scalar(uint32_t *y, size_t n, uint32_t pattern) {
+    for (size_t i = 0; i < n; i++) y[i] = pattern;
 }
 
 void x32_fill__scalar(const void *args, void *const *buf) {
     const pf_fill_args *p = args;
     uint32_t *y = (uint32_t *)buf[0] + p->offset;
     for (int64_t r = 0; r < p->rows; r++, y += p->row_stride) {
-        set_run_scalar(y, p->cols, (uint32_t)p->pattern);
+        set_run_scalar(y, (size_t)p->cols, (uint32_t)p->pattern);
     }
 }
 
 void x32_halo__scalar(const void *args, void *const *buf) {
-    const pf_halo_args *p = args;
-    uint32_t *block = (uint32_t *)buf[0] + p->offset;
-    for (int32_t i = 0; i < p->batch; i++, block += p->batch_stride) {
-        uint32_t *y = block;
-        set_run_scalar(y, p->head, 0);
-        y += p->head + p->keep;
-        for (int32_t r = 1; r < p->rows; r++, y += p->gap + p->keep) set_run_scalar(y, p->gap, 0);
-        set_run_scalar(y, p->tail, 0);
-    }
+    PF_HALO(set_run_scalar)
 }

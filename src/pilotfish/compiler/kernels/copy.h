@@ -22,15 +22,13 @@ typedef struct {
     int32_t pattern;    /* the bits of one element */
 } pf_fill_args;
 
-/* Zeroes the frame around pictures, and only that: in each of batch blocks, head elements, then rows times
- * keep elements left alone with gap elements zeroed between them, then tail elements zeroed. */
+/* Zeroes the frame around NHWC images, and only that. An image is top + rows + bottom rows of left + cols +
+ * right pixels; one follows the other. The buffer starts with the frame of the first. */
 typedef struct {
-    int32_t batch;
-    int32_t rows;
-    int32_t keep;
-    int32_t head, gap, tail;
-    int64_t batch_stride; /* elements from one block to the next */
-    int64_t offset;       /* of the first block */
+    int32_t batch, rows, cols, channels;
+    int32_t top, left, bottom, right; /* pixels of the frame */
+    int32_t pitch; /* elements from a row to the next: at least (cols + max(left, right)) * channels, since
+                    * the frame on the right of a row may be that on the left of the next */
 } pf_halo_args;
 
 #endif

@@ -1,7 +1,7 @@
 """Kernels that move elements: copies with any strides, fills, frames of zeros.
 
 Transpose, Slice, Expand, Tile, Concat, Split and the copying part of Pad are one strided copy with different
-strides. :func:`copy_args` makes the arguments from the loops in any order.
+strides. :func:`args` makes the arguments from the loops in any order.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ RANK = 6
 # which cores load one at a time.
 _ROW = 6.0
 _STRIDED = 1.0
+
+_HALO = ("batch", "rows", "cols", "channels", "top", "left", "bottom", "right", "pitch")
 
 Loop = tuple[int, int, int]
 
@@ -57,7 +59,7 @@ def _plane_cost(loops: Sequence[Loop], vector: int, lanes: int) -> float:
     return rows * (_ROW * ceil(size / chunk) + moves)
 
 
-def copy_args(
+def args(
     dims: Sequence[int],
     in_strides: Sequence[int],
     out_strides: Sequence[int],
@@ -105,41 +107,6 @@ def fill_args(
     return {"rows": rows, "cols": cols, "row_stride": row_stride, "offset": offset, "pattern": pattern}
 
 
-def halo_args(
-    *,
-    batch: int,
-    rows: int,
-    cols: int,
-    channels: int,
-    top: int,
-    left: int,
-    bottom: int,
-    right: int,
-    pitch: int = 0,
-    batch_stride: int = 0,
-    offset: int = 0,
-) -> dict[str, Value]:
-    """Arguments that zero the frame of an NHWC buffer, or, with ``channels`` 1, of ``batch`` separate planes.
-
-    ``offset`` is where the frame's own first element lies; rows are ``pitch`` elements apart and blocks
-    ``batch_stride`` (0: without gaps). ``top`` to ``right`` count pixels.
-    """
-    keep = cols * channels
-    pitch = pitch or (left + cols + right) * channels
-    head = top * pitch + left * channels
-    tail = bottom * pitch + right * channels
-    return {
-        "batch": batch,
-        "rows": rows,
-        "keep": keep,
-        "head": head,
-        "gap": pitch - keep,
-        "tail": tail,
-        "batch_stride": batch_stride or (top + rows + bottom) * pitch,
-        "offset": offset,
-    }
-
-
 def _ints(args: ArgValues, name: str) -> tuple[int, ...]:
     value = args[name]
     return tuple(int(v) for v in (value if isinstance(value, tuple) else (value,)))
@@ -170,14 +137,13 @@ def _fill_meaning(args: ArgValues, buffers: Sequence[Array]) -> Mapping[int, Arr
 
 def _halo_meaning(args: ArgValues, buffers: Sequence[Array]) -> Mapping[int, Array]:
     out = buffers[0].copy()
-    rows, keep, head, gap, tail = (_ints(args, n)[0] for n in ("rows", "keep", "head", "gap", "tail"))
-    for block in range(_ints(args, "batch")[0]):
-        start = _ints(args, "offset")[0] + block * _ints(args, "batch_stride")[0]
-        end = start + head + rows * keep + (rows - 1) * gap + tail
-        zero = np.ones(end - start, bool)
+    batch, rows, cols, channels, top, left, bottom, _, pitch = (_ints(args, n)[0] for n in _HALO)
+    kept = np.zeros(out.size + pitch, bool)
+    for image in range(batch):
+        first = image * (top + rows + bottom) * pitch
         for row in range(rows):
-            zero[head + row * (keep + gap) :][:keep] = False
-        out[start:end][zero] = 0
+            kept[first + (top + row) * pitch + left * channels :][: cols * channels] = True
+    out[~kept[: out.size]] = 0
     return {0: out}
 
 
@@ -193,14 +159,14 @@ def _copy_cases(rng: np.random.Generator, *, dtype: type) -> Iterator[Case]:
     def case(
         label: str, dims: Sequence[int], ins: Sequence[int], outs: Sequence[int], start: int = 0, to: int = 0
     ) -> Case:
-        args = copy_args(dims, ins, outs, start, to)
+        values = args(dims, ins, outs, start, to)
         low = sum(min(0, s * (d - 1)) for d, s in zip(dims, ins, strict=True))
         high = sum(max(0, s * (d - 1)) for d, s in zip(dims, ins, strict=True))
         size = start + high + 1
         if start + low < 0:
             raise ValueError(label)
         out = to + sum(s * (d - 1) for d, s in zip(dims, outs, strict=True)) + 1
-        return Case(label, args, (_random(rng, size, dtype), _random(rng, out, dtype)), (1,))
+        return Case(label, values, (_random(rng, size, dtype), _random(rng, out, dtype)), (1,))
 
     yield case("one element", (1,), (1,), (1,))
     yield case("long and contiguous", (3, 700), (700, 1), (700, 1))
@@ -231,27 +197,17 @@ def _fill_cases(rng: np.random.Generator) -> Iterator[Case]:
 
 
 def _halo_cases(rng: np.random.Generator) -> Iterator[Case]:
-    for label, args, size in (
-        (
-            "one pixel around",
-            halo_args(batch=2, rows=4, cols=5, channels=16, top=1, left=1, bottom=1, right=1),
-            2 * 6 * 7 * 16,
-        ),
-        (
-            "left and right shared, offset",
-            halo_args(
-                batch=1, rows=5, cols=3, channels=7, top=2, left=2, bottom=3, right=2, pitch=40, offset=9
-            ),
-            418,
-        ),
-        (
-            "bottom right only",
-            halo_args(batch=3, rows=2, cols=4, channels=3, top=0, left=0, bottom=1, right=1),
-            3 * 3 * 5 * 3,
-        ),
-        ("wide", halo_args(batch=1, rows=2, cols=2, channels=64, top=1, left=1, bottom=1, right=1), 16 * 64),
+    for label, values in (
+        ("one pixel around", (2, 4, 5, 16, 1, 1, 1, 1, 7 * 16)),
+        ("left is right of the row before", (1, 5, 3, 7, 2, 2, 3, 2, 5 * 7)),
+        ("bottom and right only", (3, 2, 4, 3, 0, 0, 1, 1, 5 * 3)),
+        ("one row", (2, 1, 9, 5, 0, 2, 0, 1, 12 * 5)),
+        ("wide", (1, 2, 2, 64, 1, 1, 1, 1, 4 * 64)),
     ):
-        yield Case(label, args, (_random(rng, size, np.uint32),), (0,))
+        args = dict(zip(_HALO, values, strict=True))
+        last = max(0, args["left"] + args["cols"] + args["right"] - args["pitch"] // args["channels"])
+        size = args["batch"] * (args["top"] + args["rows"] + args["bottom"]) * args["pitch"]
+        yield Case(label, args, (_random(rng, size + last * args["channels"], np.uint32),), (0,))
 
 
 def _copy_cost(args: ArgValues, target: Target, *, bits: int) -> float:
@@ -265,7 +221,7 @@ def _copies(isa: str) -> Iterator[Kernel]:
     for bits, dtype in ((8, np.uint8), (32, np.uint32), (64, np.uint64)):
         yield Kernel(
             name=f"x{bits}_copy__{isa}",
-            family=f"x{bits}_copy",
+            family=f"copy{bits}",
             source="copy.c",
             args="pf_copy_args",
             buffers=("x", "y"),
@@ -278,7 +234,7 @@ def _copies(isa: str) -> Iterator[Kernel]:
 def _frames(isa: str) -> Iterator[Kernel]:
     yield Kernel(
         name=f"x32_fill__{isa}",
-        family="x32_fill",
+        family="fill",
         source="copy.c",
         args="pf_fill_args",
         buffers=("y",),
@@ -287,7 +243,7 @@ def _frames(isa: str) -> Iterator[Kernel]:
     )
     yield Kernel(
         name=f"x32_halo__{isa}",
-        family="x32_halo",
+        family="halo",
         source="copy.c",
         args="pf_halo_args",
         buffers=("y",),
