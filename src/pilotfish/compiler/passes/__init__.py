@@ -1,0 +1,38 @@
+"""Graph to graph, one file a pass, pure functions. :func:`optimize` is their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pilotfish.compiler.graph import Graph
+from pilotfish.compiler.passes.affine import fold_affine
+from pilotfish.compiler.passes.canonical import canonicalize
+from pilotfish.compiler.passes.clamp import fuse_clamp
+from pilotfish.compiler.passes.convpool import fuse_convpool
+from pilotfish.compiler.passes.elementwise import fuse as fuse_elementwise
+from pilotfish.compiler.passes.halo import choose_algorithms, place_halos
+from pilotfish.compiler.passes.layout import to_channels_last
+from pilotfish.compiler.passes.transposes import fold_transposes
+from pilotfish.compiler.targets import Target
+
+Pass = Callable[[Graph, Target], Graph]
+
+PASSES: tuple[tuple[str, Pass], ...] = (
+    ("canonicalize", lambda g, _: canonicalize(g)),
+    ("fold_affine", lambda g, _: fold_affine(g)),
+    ("fuse_clamp", lambda g, _: fuse_clamp(g)),
+    ("fuse_convpool", fuse_convpool),
+    ("to_channels_last", to_channels_last),
+    ("fold_transposes", lambda g, _: fold_transposes(g)),
+    ("fuse_elementwise", lambda g, _: fuse_elementwise(g)),
+    ("choose_algorithms", choose_algorithms),
+    ("place_halos", place_halos),
+)
+"""Name and function of each pass, in the order in which they run."""
+
+
+def optimize(graph: Graph, target: Target) -> Graph:
+    """All passes, in order."""
+    for _name, run in PASSES:
+        graph = run(graph, target).validated()
+    return graph

@@ -1,0 +1,72 @@
+"""Padding as memory layout: inputs of padded convolutions get a zeroed frame, made by whoever writes them.
+
+First each convolution's algorithm is chosen, since it decides how large a frame is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pilotfish.compiler.graph import Graph, Halo, Node
+from pilotfish.compiler.graph.ir import Builder
+from pilotfish.compiler.ops.conv import plan
+from pilotfish.compiler.ops.registry import CHANNELS_LAST, operators
+from pilotfish.compiler.targets import Target
+
+
+def choose_algorithms(graph: Graph, target: Target) -> Graph:
+    """Set ``algorithm`` on each channels-last Conv: the cheapest by the kernel table."""
+    return replace(
+        graph,
+        nodes=tuple(
+            node.with_attrs(algorithm=plan(node, graph, target).algorithm) if _is_conv(node) else node
+            for node in graph.nodes
+        ),
+    )
+
+
+def place_halos(graph: Graph, target: Target) -> Graph:
+    """Give each value the halo that its convolutions need.
+
+    Directly, if its maker and all its readers can deal with gaps in memory; otherwise a copy with a halo is made
+    for the convolutions.
+    """
+    wanted: dict[str, Halo] = {}
+    for node in graph.nodes:
+        if _is_conv(node) and node.attrs.get("input_layout") != "NCHW":
+            need = plan(node, graph, target).halo
+            if need != Halo():
+                wanted[node.inputs[0]] = wanted.get(node.inputs[0], Halo()).union(need)
+    table = operators()
+    producers, consumers = graph.producers(), graph.consumers()
+    direct = {
+        value
+        for value in wanted
+        if value in producers
+        and value not in graph.outputs
+        and table[producers[value].op].strided
+        and all(table[reader.op].strided for reader in consumers[value])
+    }
+    builder = Builder(graph)
+    for value in direct:
+        builder.types[value] = replace(graph.type(value), halo=wanted[value])
+    framed: dict[str, str] = {}
+    for node in graph.nodes:
+        inputs = node.inputs
+        if (
+            _is_conv(node)
+            and inputs[0] in wanted
+            and inputs[0] not in direct
+            and (node.attrs.get("input_layout") != "NCHW")
+        ):
+            value = inputs[0]
+            if value not in framed:
+                type_ = replace(graph.type(value), halo=wanted[value])
+                framed[value] = builder.emit("Identity", f"{value}.framed", [value], type_)
+            inputs = (framed[value], *inputs[1:])
+        builder.add(replace(node, inputs=inputs))
+    return builder.finish()
+
+
+def _is_conv(node: Node) -> bool:
+    return node.op == "Conv" and node.attrs.get("layout") == CHANNELS_LAST
