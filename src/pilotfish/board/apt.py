@@ -114,7 +114,14 @@ def _bring(package: str, base: Path, root: Path, progress: Progress) -> None:
     # --print-uris leaves out what is in the archives already, hence the empty folder.
     with tempfile.TemporaryDirectory(dir=base) as empty:
         Path(empty, "partial").mkdir()
-        asked = ["-o", f"Dir::Cache::archives={empty}", "-o", "Acquire::ForceHash=SHA256", "install", "--print-uris"]
+        asked = [
+            "-o",
+            f"Dir::Cache::archives={empty}",
+            "-o",
+            "Acquire::ForceHash=SHA256",
+            "install",
+            "--print-uris",
+        ]
         listed = _apt(home, [*asked, package], package, progress)
     lines = re.findall(r"^'\S+' (\S+) \d+ SHA256:([0-9a-f]{64})$", listed, re.MULTILINE)
     packages = [Package(file, sha256) for file, sha256 in lines]
@@ -122,8 +129,8 @@ def _bring(package: str, base: Path, root: Path, progress: Progress) -> None:
         raise ToolMissingError(f"apt knows no package {package} for {_release()}")
     progress(f"downloading {package} and its libraries")
     _apt(home, ["install", "--download-only", package], package, progress)
-    if root.exists():
-        shutil.rmtree(root)
+    for stale in [root, *base.glob(f".{root.name}.*")]:  # of a process that was killed
+        shutil.rmtree(stale, ignore_errors=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=base))
     try:
         for number, one in enumerate(packages):
@@ -188,7 +195,7 @@ def _apt(home: Path, arguments: list[str], package: str, progress: Progress) -> 
 def _home(base: Path) -> Path:
     """apt's own folders, settings and sources; kept, so that an interrupted download goes on."""
     home = base / "home"
-    for part in ("state", "lists/partial", "cache", "archives/partial", "log", "sources"):
+    for part in ("state", "lists/partial", "cache", "archives/partial", "none/partial", "log", "sources"):
         (home / part).mkdir(parents=True, exist_ok=True)
     (home / "status").write_text("")
     (home / "apt.conf").write_text(CONFIGURATION.format(home=home))

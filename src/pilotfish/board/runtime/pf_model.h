@@ -1,5 +1,6 @@
 /* What a compiled model shows of itself: one constant table, `pf_model`. The code that the compiler generates
- * defines it; the runner and the public header of libmodel.a read it. Plain C11, no vectors, no libc calls. */
+ * defines it; the runner and the public header of libmodel.a read it. Plain C11, no vectors, no libc calls.
+ */
 #ifndef PF_MODEL_H
 #define PF_MODEL_H
 
@@ -32,7 +33,8 @@ typedef enum {
     PF_ERR_MACHINE_VLEN       /* the machine's vector registers are shorter than the program allows */
 } pf_status;
 
-/* Bytes that the arena and the weights are aligned to. Inputs and outputs need the alignment of an element. */
+/* Bytes that the arena and the weights are aligned to. Inputs and outputs need the alignment of an element.
+ */
 #define PF_ALIGN 64
 
 /* Most dimensions that a tensor may have. */
@@ -57,7 +59,7 @@ typedef struct {
     size_t arena_bytes;            /* scratch memory that run() needs; its content matters to nobody */
     size_t weights_bytes;
     const unsigned char *weights; /* linked in, aligned to PF_ALIGN; null if weights_bytes is 0 */
-    uint32_t vlen_min;            /* shortest vector registers, in bits, that run() works with; 0: needs none */
+    uint32_t vlen_min; /* shortest vector registers, in bits, that run() works with; 0: needs none */
     /* One inference. Reads and writes nothing but what it is given, so that two may run at once with an arena
      * each. Its status is PF_OK unless a pointer is null or misaligned. */
     pf_status (*run)(const void *weights, void *arena, const void *const *inputs, void *const *outputs,
