@@ -1,0 +1,212 @@
+/* pf_math.h for one width: a template, included with PF_LMUL defined. */
+
+/* e^a = *scale * (1 + result) with *scale = 2^n, n = round(a / ln 2), and the result e^r - 1 for the rest r.
+ * a in
+ * [-127 ln 2, 128 ln 2), or NaN. `magic` is 1.5 * 2^23 + 127: adding it rounds to integers, and the low bits
+ * of the sum are then the exponent field of 2^n (with 126 instead of 127, of 2^(n-1)). The scale is 0 when
+ * the field is.
+ *
+ * The polynomial, 1 + r + r^2 (c0 + ... + c4 r^4), is off by 2^-28 on |r| <= ln 2 / 2. It is evaluated so
+ * that every coefficient is the scalar operand of an instruction: Horner's scheme would need them in vectors.
+ */
+PF_INLINE PF_V PF_(exp_parts)(PF_V a, float magic, PF_V *scale, size_t vl) {
+    const PF_V shifted = PF_(adds)(PF_(muls)(a, 1.44269504f, vl), magic, vl);
+    *scale = PF_(floats)(PF_(shl)(PF_(bits)(shifted), 23, vl));
+    const PF_V n = PF_(subs)(shifted, magic, vl);
+    PF_V r = PF_(nfmas)(n, 0.693359375f, a, vl);
+    r = PF_(nfmas)(n, -2.12194440e-4f, r, vl);
+    const PF_V r2 = PF_(mul)(r, r, vl);
+    PF_V high = PF_(adds)(PF_(muls)(r, 8.36874495e-3f, vl), 4.16683910e-2f, vl);
+    high = PF_(fmas)(r2, 1.38145293e-3f, high, vl);
+    const PF_V low = PF_(adds)(PF_(muls)(r, 1.66665204e-1f, vl), 4.99999934e-1f, vl);
+    return PF_(fma)(PF_(fma)(high, r2, low, vl), r2, r, vl);
+}
+
+PF_INLINE PF_V PF_(exp)(PF_V a, size_t vl) {
+    /* Half of the result, so that the scale is finite where the result just is; e^88.8 overflows on doubling.
+     */
+    PF_V scale;
+    const PF_V q = PF_(exp_parts)(PF_(clamp)(a, -87.3365f, 88.8f, vl), 12583038.0f, &scale, vl);
+    const PF_V half = PF_(fma)(q, scale, scale, vl);
+    return PF_(add)(half, half, vl);
+}
+
+PF_INLINE PF_V PF_(expneg)(PF_V a, size_t vl) {
+    PF_V scale;
+    a = PF_(selects)(PF_(lts)(a, -88.03f, vl), -88.03f, a, vl);
+    const PF_V q = PF_(exp_parts)(a, 12583039.0f, &scale, vl);
+    return PF_(fma)(q, scale, scale, vl);
+}
+
+PF_INLINE PF_V PF_(expm1neg)(PF_V a, size_t vl) {
+    PF_V scale;
+    a = PF_(selects)(PF_(lts)(a, -88.03f, vl), -88.03f, a, vl);
+    const PF_V q = PF_(exp_parts)(a, 12583039.0f, &scale, vl);
+    return PF_(fma)(q, scale, PF_(subs)(scale, 1.0f, vl), vl);
+}
+
+/* e / (1 + e) with e = e^a: right for small e too, and 0 in the limit. Beyond 30 it is 1. */
+PF_INLINE PF_V PF_(sigmoid)(PF_V a, size_t vl) {
+    PF_V scale;
+    const PF_V q = PF_(exp_parts)(PF_(clamp)(a, -88.03f, 30.0f, vl), 12583039.0f, &scale, vl);
+    const PF_V e = PF_(fma)(q, scale, scale, vl);
+    return PF_(quotient)(e, PF_(adds)(e, 1.0f, vl), vl);
+}
+
+/* A rational function x (1 + p(x^2)) / (1 + q(x^2)), off by 2^-25; beyond 9.02 the result is 1. */
+PF_INLINE PF_V PF_(tanh)(PF_V a, size_t vl) {
+    const PF_V x = PF_(clamp)(a, -9.02f, 9.02f, vl);
+    const PF_V y = PF_(mul)(x, x, vl);
+    PF_V p = PF_(muls)(y, 1.33826855e-1f, vl), q = PF_(muls)(y, 4.67160068e-1f, vl);
+    PF_V power = PF_(mul)(y, y, vl);
+    p = PF_(fmas)(power, 3.49745555e-3f, p, vl);
+    q = PF_(fmas)(power, 2.58843530e-2f, q, vl);
+    power = PF_(mul)(power, y, vl);
+    p = PF_(fmas)(power, 2.06357849e-5f, p, vl);
+    q = PF_(fmas)(power, 3.28851376e-4f, q, vl);
+    power = PF_(mul)(power, y, vl);
+    p = PF_(fmas)(power, 1.33842340e-8f, p, vl);
+    q = PF_(fmas)(power, 7.79023e-7f, q, vl);
+    return PF_(quotient)(PF_(fma)(x, p, x, vl), PF_(adds)(q, 1.0f, vl), vl);
+}
+
+/* x p(x^2) / q(x^2), off by 2^-25; beyond 3.93 the result is 1. */
+PF_INLINE PF_V PF_(erf)(PF_V a, size_t vl) {
+    const PF_V x = PF_(clamp)(a, -3.93f, 3.93f, vl);
+    const PF_V y = PF_(mul)(x, x, vl);
+    PF_V p = PF_(adds)(PF_(muls)(y, 1.90785909e-1f, vl), 1.12837915f, vl);
+    PF_V q = PF_(adds)(PF_(muls)(y, 5.02412328e-1f, vl), 1.0f, vl);
+    PF_V power = PF_(mul)(y, y, vl);
+    p = PF_(fmas)(power, 5.27905527e-2f, p, vl);
+    q = PF_(fmas)(power, 1.14258374e-1f, q, vl);
+    power = PF_(mul)(power, y, vl);
+    p = PF_(fmas)(power, 3.77969593e-3f, p, vl);
+    q = PF_(fmas)(power, 1.49976116e-2f, q, vl);
+    power = PF_(mul)(power, y, vl);
+    p = PF_(fmas)(power, 2.84810115e-4f, p, vl);
+    q = PF_(fmas)(power, 1.16523291e-3f, q, vl);
+    power = PF_(mul)(power, y, vl);
+    p = PF_(fmas)(power, 2.04194931e-6f, p, vl);
+    q = PF_(fmas)(power, 3.80039307e-5f, q, vl);
+    return PF_(quotient)(PF_(mul)(x, p, vl), q, vl);
+}
+
+/* log(1 + f) - f for f in [sqrt(1/2) - 1, sqrt(2) - 1], off by 2^-27 of log(1 + f). */
+PF_INLINE PF_V PF_(log_rest)(PF_V f, size_t vl) {
+    const PF_V f2 = PF_(mul)(f, f, vl);
+    const PF_V f3 = PF_(mul)(f2, f, vl);
+    PF_V low = PF_(adds)(PF_(muls)(f, -2.50008210e-1f, vl), 3.33333317e-1f, vl);
+    low = PF_(fmas)(f3, -1.66233588e-1f, PF_(fmas)(f2, 2.00012275e-1f, low, vl), vl);
+    PF_V high = PF_(adds)(PF_(muls)(f, -1.31601540e-1f, vl), 1.42017447e-1f, vl);
+    high = PF_(fmas)(f3, -7.63466445e-2f, PF_(fmas)(f2, 1.27616550e-1f, high, vl), vl);
+    const PF_V series = PF_(fma)(high, PF_(mul)(f2, f2, vl), low, vl);
+    return PF_(fmas)(f2, -0.5f, PF_(mul)(series, f3, vl), vl);
+}
+
+PF_INLINE PF_V PF_(log)(PF_V a, size_t vl) {
+    /* a = 2^n (1 + f), the significand from sqrt(1/2) on. */
+    const uint32_t root = 0x3f3504f3;
+    const PF_U u = PF_(addu)(PF_(bits)(a), -root, vl);
+    const PF_V n = PF_(frominteger)(PF_(sra)(u, 23, vl), vl);
+    const PF_V f = PF_(subs)(PF_(floats)(PF_(addu)(PF_(andu)(u, 0x7fffff, vl), root, vl)), 1.0f, vl);
+    PF_V y = PF_(fmas)(n, -2.12194440e-4f, PF_(log_rest)(f, vl), vl);
+    y = PF_(fmas)(n, 0.693359375f, PF_(add)(f, y, vl), vl);
+    y = PF_(selects)(PF_(lts)(a, 1.17549435e-38f, vl), -__builtin_inff(), y, vl);
+    y = PF_(selects)(PF_(lts)(a, 0.0f, vl), __builtin_nanf(""), y, vl);
+    return PF_(select)(PF_(lts)(a, __builtin_inff(), vl), y, a, vl);
+}
+
+PF_INLINE PF_V PF_(log1p01)(PF_V a, size_t vl) {
+    /* 1 + a, halved where it is above sqrt(2): f is exact either way. */
+    const PF_M large = PF_(gts)(a, 0.414213562f, vl);
+    const PF_V f = PF_(select)(large, PF_(subs)(PF_(muls)(a, 0.5f, vl), 0.5f, vl), a, vl);
+    const PF_V y = PF_(add)(f, PF_(log_rest)(f, vl), vl);
+    return PF_(select)(large, PF_(adds)(y, 0.693147181f, vl), y, vl);
+}
+
+PF_INLINE PF_V PF_(softplus)(PF_V a, size_t vl) {
+    const PF_V minus = PF_(floats)(PF_(oru)(PF_(bits)(a), 0x80000000, vl));
+    return PF_(add)(PF_(maxnums)(a, 0.0f, vl), PF_(log1p01)(PF_(expneg)(minus, vl), vl), vl);
+}
+
+PF_INLINE PF_V PF_(relu)(PF_V a, size_t vl) {
+    return PF_(maxnums)(a, 0.0f, vl);
+}
+PF_INLINE PF_V PF_(leaky)(PF_V a, float alpha, size_t vl) {
+    return PF_(select)(PF_(lts)(a, 0.0f, vl), PF_(muls)(a, alpha, vl), a, vl);
+}
+PF_INLINE PF_V PF_(prelu)(PF_V a, PF_V slope, size_t vl) {
+    return PF_(select)(PF_(lts)(a, 0.0f, vl), PF_(mul)(a, slope, vl), a, vl);
+}
+PF_INLINE PF_V PF_(thresholded)(PF_V a, float alpha, size_t vl) {
+    return PF_(selects)(PF_(les)(a, alpha, vl), 0.0f, a, vl);
+}
+PF_INLINE PF_V PF_(hardsigmoid)(PF_V a, float alpha, float beta, size_t vl) {
+    return PF_(clip)(PF_(adds)(PF_(muls)(a, alpha, vl), beta, vl), 0.0f, 1.0f, vl);
+}
+PF_INLINE PF_V PF_(hardswish)(PF_V a, size_t vl) {
+    return PF_(mul)(a, PF_(hardsigmoid)(a, 1.0f / 6.0f, 0.5f, vl), vl);
+}
+PF_INLINE PF_V PF_(sign)(PF_V a, size_t vl) {
+    const PF_V one = PF_(copysign)(PF_(splat)(1.0f, vl), a, vl);
+    return PF_(select)(PF_(gts)(PF_(abs)(a, vl), 0.0f, vl), one, a, vl);
+}
+PF_INLINE PF_V PF_(softsign)(PF_V a, size_t vl) {
+    return PF_(div)(a, PF_(adds)(PF_(abs)(a, vl), 1.0f, vl), vl);
+}
+
+PF_INLINE PF_V PF_(elu)(PF_V a, float alpha, size_t vl) {
+    const PF_V below = PF_(muls)(PF_(expm1neg)(a, vl), alpha, vl);
+    return PF_(select)(PF_(gts)(a, 0.0f, vl), a, below, vl);
+}
+PF_INLINE PF_V PF_(celu)(PF_V a, float alpha, size_t vl) {
+    const PF_V below = PF_(muls)(PF_(expm1neg)(PF_(muls)(a, 1.0f / alpha, vl), vl), alpha, vl);
+    return PF_(select)(PF_(gts)(a, 0.0f, vl), a, below, vl);
+}
+PF_INLINE PF_V PF_(selu)(PF_V a, float alpha, float gamma, size_t vl) {
+    return PF_(muls)(PF_(elu)(a, alpha, vl), gamma, vl);
+}
+
+PF_INLINE PF_V PF_(silu)(PF_V a, float k, size_t vl) {
+    return PF_(mul)(a, PF_(sigmoid)(PF_(muls)(a, k, vl), vl), vl);
+}
+/* tanh(log(1 + e)) = (e^2 + 2e) / (e^2 + 2e + 2), which is 1 from e^20 on. */
+PF_INLINE PF_V PF_(mish)(PF_V a, size_t vl) {
+    PF_V scale;
+    const PF_V q = PF_(exp_parts)(PF_(clamp)(a, -88.03f, 20.0f, vl), 12583039.0f, &scale, vl);
+    const PF_V e = PF_(fma)(q, scale, scale, vl);
+    const PF_V n = PF_(mul)(e, PF_(adds)(e, 2.0f, vl), vl);
+    return PF_(mul)(a, PF_(quotient)(n, PF_(adds)(n, 2.0f, vl), vl), vl);
+}
+PF_INLINE PF_V PF_(gelu)(PF_V a, size_t vl) {
+    const PF_V half = PF_(muls)(a, 0.5f, vl);
+    return PF_(fma)(half, PF_(erf)(PF_(muls)(a, 0.707106781f, vl), vl), half, vl);
+}
+/* (1 + tanh z) / 2 = sigmoid(2 z) with z = sqrt(2 / pi) (a + 0.044715 a^3). */
+PF_INLINE PF_V PF_(gelutanh)(PF_V a, size_t vl) {
+    const PF_V slope = PF_(adds)(PF_(muls)(PF_(mul)(a, a, vl), 7.13548163e-2f, vl), 1.59576912f, vl);
+    return PF_(mul)(a, PF_(sigmoid)(PF_(mul)(a, slope, vl), vl), vl);
+}
+
+#define PF_MAPPED(name)                           \
+    PF_INLINE PF_V PF_(name)(PF_V a, size_t vl) { \
+        return PF_(map)(name##f, a, vl);          \
+    }
+PF_MAPPED(sin)
+PF_MAPPED(cos)
+PF_MAPPED(tan)
+PF_MAPPED(asin)
+PF_MAPPED(acos)
+PF_MAPPED(atan)
+PF_MAPPED(sinh)
+PF_MAPPED(cosh)
+PF_MAPPED(asinh)
+PF_MAPPED(acosh)
+PF_MAPPED(atanh)
+#undef PF_MAPPED
+PF_INLINE PF_V PF_(pow)(PF_V a, PF_V b, size_t vl) {
+    return PF_(map2)(powf, a, b, vl);
+}
+PF_INLINE PF_V PF_(fmod)(PF_V a, PF_V b, size_t vl) {
+    return PF_(map2)(fmodf, a, b, vl);
+}
