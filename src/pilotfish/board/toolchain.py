@@ -20,7 +20,14 @@ from pilotfish.errors import StorageError, ToolError, ToolMissingError
 Progress = Callable[[str], None]
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
-CODE = ("-std=c11", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-math-errno", "-fno-stack-protector")
+CODE = (
+    "-std=c11",
+    "-O2",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fno-math-errno",
+    "-fno-stack-protector",
+)
 # Start-up code and libc are built without vectors, once for all RISC-V targets: the program itself must be
 # able to find out, and say, that the machine has none.
 LIBC_CPU = {"riscv64-linux-musl": "baseline_rv64"}
@@ -30,9 +37,7 @@ LIBC_CPU = {"riscv64-linux-musl": "baseline_rv64"}
 def version() -> str:
     """Version of the compiler package, such as ``"0.17.0"``."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "ziglang", "version"], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([sys.executable, "-m", "ziglang", "version"], capture_output=True, text=True, check=False)
     except OSError as error:
         raise ToolMissingError(f"cannot start Python to run ziglang: {error.strerror}") from error
     if done.returncode != 0:

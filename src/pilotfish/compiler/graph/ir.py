@@ -48,9 +48,7 @@ class TensorType:
         """The shape in memory, with the halo."""
         if self.halo == Halo():
             return self.shape
-        *batch, height, width, channels = (
-            self.shape if len(self.shape) == 4 else (self.shape[0], 1, *self.shape[1:])
-        )
+        *batch, height, width, channels = self.shape if len(self.shape) == 4 else (self.shape[0], 1, *self.shape[1:])
         top, left, bottom, right = self.halo
         return (*batch, height + top + bottom, width + left + right, channels)
 

@@ -42,9 +42,7 @@ Supported = Callable[[str], bool]
 Shapes = Mapping[str, Sequence[int]]
 
 
-def load(
-    source: Path | str | onnx.ModelProto, *, shapes: Shapes | None = None, supported: Supported
-) -> Graph:
+def load(source: Path | str | onnx.ModelProto, *, shapes: Shapes | None = None, supported: Supported) -> Graph:
     """Import an ONNX model.
 
     ``shapes`` binds inputs to static shapes by name. ``supported`` says which ONNX operators can be compiled.
@@ -119,9 +117,7 @@ def _inlined(model: onnx.ModelProto, supported: Supported) -> onnx.ModelProto:
                 bodies.add(("", node.op_type))
     if bodies:
         try:
-            model = onnx.inliner.inline_selected_functions(
-                model, sorted(bodies), inline_schema_functions=True
-            )
+            model = onnx.inliner.inline_selected_functions(model, sorted(bodies), inline_schema_functions=True)
         except (RuntimeError, ValueError):  # it stays, and is reported as unsupported by name
             return model
     return model
@@ -202,9 +198,7 @@ class _Importer:
                 continue
             inputs.append(value.name)
             if not value.type.HasField("tensor_type"):
-                raise ModelError(
-                    f"input {value.name!r} is not a tensor: sequences and optionals are not supported"
-                )
+                raise ModelError(f"input {value.name!r} is not a tensor: sequences and optionals are not supported")
             tensor = value.type.tensor_type
             dims = [d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in tensor.shape.dim]
             given = shapes.get(value.name)
@@ -213,9 +207,7 @@ class _Importer:
                     isinstance(d, str) or d == g for d, g in zip(dims, given, strict=True)
                 )
                 if (tensor.HasField("shape") and not fits) or any(g < 1 for g in given):
-                    raise UsageError(
-                        f"the shape {_x(given)} does not fit input {value.name!r}, which is {_x(dims)}"
-                    )
+                    raise UsageError(f"the shape {_x(given)} does not fit input {value.name!r}, which is {_x(dims)}")
                 dims = list(given)
             elif not tensor.HasField("shape") or any(isinstance(d, str) for d in dims):
                 unbound.append((value.name, dims if tensor.HasField("shape") else ["?"]))
@@ -258,12 +250,8 @@ class _Importer:
         elif op == "Size":
             self.constant(proto.output[0], np.array(self.types[inputs[0]].size, np.int64))
         elif op == "If" and inputs[0] in self.constants:
-            self.branch(
-                proto, attrs["then_branch" if bool(self.constants[inputs[0]].item()) else "else_branch"]
-            )
-        elif (
-            proto.domain in _DOMAINS and op not in _NEVER_FOLDED and all(i in self.constants for i in present)
-        ):
+            self.branch(proto, attrs["then_branch" if bool(self.constants[inputs[0]].item()) else "else_branch"])
+        elif proto.domain in _DOMAINS and op not in _NEVER_FOLDED and all(i in self.constants for i in present):
             self.fold(proto, name, inputs)
         elif not self.supported(op):
             self.unsupported.setdefault(op, []).append(name)
@@ -278,9 +266,7 @@ class _Importer:
     def name(self, proto: onnx.NodeProto, op: str) -> str:
         stem = proto.name or (proto.output[0] if proto.output and proto.output[0] else op.lower())
         name = next(
-            n
-            for n in itertools.chain([stem], (f"{stem}_{i}" for i in itertools.count(2)))
-            if n not in self.names
+            n for n in itertools.chain([stem], (f"{stem}_{i}" for i in itertools.count(2))) if n not in self.names
         )
         self.names.add(name)
         return name
@@ -306,9 +292,7 @@ class _Importer:
             if not self.supported(proto.op_type):
                 self.unsupported.setdefault(proto.op_type, []).append(name)
                 return
-            raise OperatorError(
-                name, proto.op_type, f"constant operands cannot be folded: {error}"
-            ) from error
+            raise OperatorError(name, proto.op_type, f"constant operands cannot be folded: {error}") from error
         for output, result in zip((o for o in proto.output if o), results, strict=True):
             self.constant(output, np.asarray(result))
 
@@ -356,9 +340,7 @@ class _Importer:
             elif source == name:
                 raise ModelError(f"output {name!r} is an input of the same name: there is nothing to compile")
             self.types[name] = self.types[source]
-            self.nodes.append(
-                Node("Identity", self.name(onnx.NodeProto(), f"{name}.copy"), (source,), (name,))
-            )
+            self.nodes.append(Node("Identity", self.name(onnx.NodeProto(), f"{name}.copy"), (source,), (name,)))
 
 
 def evaluate(node: onnx.NodeProto, feeds: Mapping[str, Array], opset: int) -> list[Array]:

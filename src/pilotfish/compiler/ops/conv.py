@@ -59,9 +59,7 @@ def plan(node: Node, graph: Graph, target: Target) -> Plan:
     return min(plans, key=lambda p: p.cost)
 
 
-def _plan(
-    algorithm: Algorithm, node: Node, graph: Graph, w: Window, x: View, y: View, target: Target
-) -> Plan | None:
+def _plan(algorithm: Algorithm, node: Node, graph: Graph, w: Window, x: View, y: View, target: Target) -> Plan | None:
     groups = node.attrs.get("group", 1)
     columns = graph.type(node.inputs[1]).shape[0]
     planar = node.attrs.get("input_layout") == "NCHW"
@@ -154,9 +152,7 @@ def _firstconv_args(node: Node, w: Window, x: View, y: View, planar: bool) -> Ca
     return args
 
 
-def _winograd(
-    node: Node, w: Window, columns: int, x: View, y: View, target: Target
-) -> tuple[Kernel, ArgValues] | None:
+def _winograd(node: Node, w: Window, columns: int, x: View, y: View, target: Target) -> tuple[Kernel, ArgValues] | None:
     ones = (w.stride_y, w.stride_x, w.dilation_y, w.dilation_x)
     if (w.taps_y, w.taps_x) != (3, 3) or ones != (1, 1, 1, 1):
         return None
@@ -204,18 +200,14 @@ def _lower_igemm(node: Node, low: Lowering, w: Window, x: View, weights: Array, 
         )  # fmt: skip
 
 
-def _lower_dwconv(
-    node: Node, low: Lowering, w: Window, x: View, weights: Array, bias: Array, y: View
-) -> None:
+def _lower_dwconv(node: Node, low: Lowering, w: Window, x: View, weights: Array, bias: Array, y: View) -> None:
     packed = dwconv.pack(weights)
     operands = [x, low.weights(packed), low.weights(bias), y]
     macs = w.pixels * w.channels * w.taps_y * w.taps_x
     low.call(node, "dwconv", _dwconv_args(node, w, x, y), operands, macs=macs)
 
 
-def _lower_firstconv(
-    node: Node, low: Lowering, w: Window, x: View, weights: Array, bias: Array, y: View
-) -> None:
+def _lower_firstconv(node: Node, low: Lowering, w: Window, x: View, weights: Array, bias: Array, y: View) -> None:
     planar = node.attrs.get("input_layout") == "NCHW"
     args = _firstconv_args(node, w, x, y, planar)
     for first, count, nb, kernel in dense.segments("firstconv", args, weights.shape[0], low.target):
@@ -226,9 +218,7 @@ def _lower_firstconv(
         low.call_kernel(node, kernel, args(count, nb), operands, macs=macs)
 
 
-def _lower_winograd(
-    node: Node, low: Lowering, w: Window, x: View, weights: Array, bias: Array, y: View
-) -> None:
+def _lower_winograd(node: Node, low: Lowering, w: Window, x: View, weights: Array, bias: Array, y: View) -> None:
     found = _winograd(node, w, weights.shape[0], x, y, low.target)
     if found is None:
         raise AssertionError("the plan chose winograd")
@@ -264,7 +254,5 @@ def _channels_last(node: Node, _builder: Builder) -> tuple[Node, tuple[int, ...]
     return node.with_attrs(layout=CHANNELS_LAST), (0,)
 
 
-OPERATORS = (
-    Operator("Conv", lower, check, channels_last=ChannelsLast(_channels_last, prefers=True), strided=True),
-)
+OPERATORS = (Operator("Conv", lower, check, channels_last=ChannelsLast(_channels_last, prefers=True), strided=True),)
 __all__ = ["OPERATORS", "Plan", "geometry", "igemm", "lower", "plan"]

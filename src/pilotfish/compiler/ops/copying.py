@@ -25,5 +25,5 @@ def copy(
     """Emit ``y[i·y_strides] = x[i·x_strides]`` for all ``i`` below ``dims``; a stride of 0 repeats an element."""
     if 0 in dims:
         return
-    args = copy_kernel.args(dims, x_strides, y_strides)
+    args = copy_kernel.args(dims, x_strides, y_strides, lanes=low.target.lanes)
     low.call(node, FAMILIES[x.type.dtype.itemsize], args, [x, y])

@@ -51,9 +51,7 @@ class Lowering:
         self._weights: dict[str, str] = {}
         self._homes = self._output_homes()
         for index, name in enumerate(graph.inputs):
-            self._views[name] = view_of(
-                self._buffer(name, graph.type(name).nbytes, "input", index), graph.type(name)
-            )
+            self._views[name] = view_of(self._buffer(name, graph.type(name).nbytes, "input", index), graph.type(name))
         for index, name in enumerate(graph.outputs):
             self._buffer(name, graph.type(name).nbytes, "output", index)
 
@@ -161,13 +159,9 @@ class Lowering:
             raise AssertionError(f"{kernel.name} takes {kernel.buffers}, {node.name} gives {len(operands)}")
         table.structs()[kernel.args].check(args)
         places = tuple((v.buffer, v.byte_offset) for v in operands)
-        self.steps.append(
-            Step(node.name, node.op, kernel.name, places, (kernel.args, dict(args)), "", inplace, macs)
-        )
+        self.steps.append(Step(node.name, node.op, kernel.name, places, (kernel.args, dict(args)), "", inplace, macs))
         if kernel.isa != self.target.isa:
-            self.notes.append(
-                f"{node.name} ({node.op}) runs the scalar kernel {kernel.name}: no vector one fits"
-            )
+            self.notes.append(f"{node.name} ({node.op}) runs the scalar kernel {kernel.name}: no vector one fits")
 
     def generated(
         self,

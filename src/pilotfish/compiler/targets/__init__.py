@@ -109,7 +109,12 @@ def load(
         changes["cpu"] = changes.get("cpu", target.cpu) + attribute
         if attribute[1:] == "v":
             if attribute[0] == "+" and target.isa == "scalar":
-                changes |= {"isa": "rvv", "vlen": 256, "vlen_min": 128, "qemu_cpu": target.qemu_cpu + ",v=true,vext_spec=v1.0"}
+                changes |= {
+                    "isa": "rvv",
+                    "vlen": 256,
+                    "vlen_min": 128,
+                    "qemu_cpu": target.qemu_cpu + ",v=true,vext_spec=v1.0",
+                }
             elif attribute[0] == "-":
                 changes |= {"isa": "scalar", "vlen": 0, "vlen_min": 0}
     if vlen is not None:

@@ -1,0 +1,21 @@
+"""Run a graph by the NumPy meaning of its operators: slow and plain. Passes and programs are checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pilotfish.compiler.graph import Graph
+from pilotfish.compiler.graph.ir import Array
+from pilotfish.compiler.ops.registry import operators
+
+
+def interpret(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs of a graph, by name, for inputs by name."""
+    values: dict[str, Array] = {**graph.constants, **inputs}
+    table = operators()
+    for node in graph.nodes:
+        results = table[node.op].meaning(node, [values[i] if i else None for i in node.inputs])
+        for name, result in zip(node.outputs, results, strict=False):
+            if name:
+                values[name] = result
+    return {name: values[name] for name in graph.outputs}
