@@ -68,10 +68,10 @@ class Toolchain:
         objects = folder("objects")
         made = objects / f"{source.stem}-{digest.hexdigest()[:32]}.o"
         if not made.exists():
+            command = ["cc", *self._target(), *CODE, *WARNINGS, *flags, *(f"-I{f}" for f in include)]
             with replacing(made) as temporary:
                 self._run(
-                    ["cc", *self._target(), *CODE, *WARNINGS, *flags, *(f"-I{f}" for f in include)]
-                    + ["-c", str(source), "-o", str(temporary)],
+                    [*command, "-c", str(source), "-o", str(temporary)],
                     f"compiling {source.name} for {self.target.name}",
                 )
         return made

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-
 from pilotfish.compiler.graph import TensorType
 from pilotfish.compiler.kernels import table
 from pilotfish.compiler.kernels.program import ALIGN, Program
@@ -134,10 +133,8 @@ def _tensors(kind: str, tensors: Mapping[str, TensorType]) -> str:
             lines.append(f"static const int64_t {kind}_{i}_shape[] = {{{', '.join(map(str, t.shape))}}};")
     lines.append(f"static const pf_tensor_info {kind}[] = {{")
     for i, (name, t) in enumerate(tensors.items()):
-        shape = f"{kind}_{i}_shape" if t.shape else "NULL"
-        lines.append(
-            f'    {{"{_c_string(name)}", {_DTYPES[t.dtype.name]}, {len(t.shape)}, {shape}, {t.size * t.dtype.itemsize}}},'
-        )
+        shape, nbytes = (f"{kind}_{i}_shape" if t.shape else "NULL"), t.size * t.dtype.itemsize
+        lines.append(f'    {{"{_c_string(name)}", {_DTYPES[t.dtype.name]}, {len(t.shape)}, {shape}, {nbytes}}},')
     if not tensors:
         lines.append('    {"", PF_F32, 0, NULL, 0},')
     return "\n".join([*lines, "};\n"])

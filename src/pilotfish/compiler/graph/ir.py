@@ -36,7 +36,7 @@ class TensorType:
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    halo: Halo = Halo()
+    halo: Halo = Halo()  # noqa: RUF009 - a tuple: nothing can change it
 
     @property
     def size(self) -> int:
@@ -172,10 +172,10 @@ class Builder:
         self.types.update(zip(node.outputs, types, strict=False))
         return node.outputs
 
-    def emit(self, op: str, stem: str, inputs: Iterable[str], type: TensorType, **attrs: Attribute) -> str:
+    def emit(self, op: str, stem: str, inputs: Iterable[str], type_: TensorType, **attrs: Attribute) -> str:
         """Append a new node with one output of that type; the output's name."""
         output = self.fresh(stem)
-        self.add(Node(op, output, tuple(inputs), (output,), attrs), type)
+        self.add(Node(op, output, tuple(inputs), (output,), attrs), type_)
         return output
 
     def finish(self, outputs: tuple[str, ...] | None = None) -> Graph:

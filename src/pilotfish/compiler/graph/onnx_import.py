@@ -113,7 +113,8 @@ def _inlined(model: onnx.ModelProto, supported: Supported) -> onnx.ModelProto:
                 schema = onnx.defs.get_schema(node.op_type, version, "")
             except onnx.defs.SchemaError:
                 continue
-            if schema.has_function or schema.has_context_dependent_function:
+            functions = schema.has_function or schema.has_context_dependent_function  # type: ignore[attr-defined]
+            if functions:
                 bodies.add(("", node.op_type))
     if bodies:
         try:
@@ -354,8 +355,8 @@ def evaluate(node: onnx.NodeProto, feeds: Mapping[str, Array], opset: int) -> li
     )  # fmt: skip
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     with np.errstate(all="ignore"):
-        results: list[Array] = onnx.reference.ReferenceEvaluator(model).run(None, dict(feeds))
-    return results
+        results = onnx.reference.ReferenceEvaluator(model).run(None, dict(feeds))
+    return list(results)
 
 
 def _type_proto(type_: TensorType) -> onnx.TypeProto:

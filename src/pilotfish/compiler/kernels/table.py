@@ -55,7 +55,7 @@ class ArgsStruct:
     def pack(self, values: ArgValues) -> bytes:
         """The struct's bytes on a little-endian LP64 machine."""
         self.check(values)
-        parts, items = ["<"], []
+        parts, items = ["<"], list[int | float]()
         offset = largest = 0
         for f in self.fields:
             code = _FORMATS[f.ctype]

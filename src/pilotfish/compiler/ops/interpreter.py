@@ -15,7 +15,5 @@ def interpret(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     table = operators()
     for node in graph.nodes:
         results = table[node.op].meaning(node, [values[i] if i else None for i in node.inputs])
-        for name, result in zip(node.outputs, results, strict=False):
-            if name:
-                values[name] = result
+        values.update({name: result for name, result in zip(node.outputs, results, strict=False) if name})
     return {name: values[name] for name in graph.outputs}

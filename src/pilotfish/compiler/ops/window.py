@@ -57,12 +57,12 @@ def window(node: Node, x: TensorType, y: TensorType, kernel: tuple[int, ...]) ->
     rows_out, cols_out = (1, *y.shape[1:-1])[-2:]
     pads = tuple(node.attrs.get("pads") or (0,) * (2 * spatial))
     (top, left), (bottom, right) = (0, *pads[:spatial])[-2:], (0, *pads[spatial:])[-2:]
+    taps_y, taps_x = (1, *kernel)[-2:]
+    stride_y, stride_x = (1, *(node.attrs.get("strides") or one))[-2:]
+    dilation_y, dilation_x = (1, *(node.attrs.get("dilations") or one))[-2:]
     return Window(
-        x.shape[0], rows_in, cols_in, x.shape[-1], rows_out, cols_out,
-        *(1, *kernel)[-2:],
-        *(1, *(node.attrs.get("strides") or one))[-2:],
-        *(1, *(node.attrs.get("dilations") or one))[-2:],
-        pad=Halo(top, left, bottom, right),
+        x.shape[0], rows_in, cols_in, x.shape[-1], rows_out, cols_out, taps_y, taps_x,
+        stride_y, stride_x, dilation_y, dilation_x, Halo(top, left, bottom, right),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +25,7 @@ def fold_affine(graph: Graph) -> Graph:
         graph = _fold(graph, *found)
 
 
-def _candidates(graph: Graph):  # type: ignore[no-untyped-def]
+def _candidates(graph: Graph) -> Iterator[tuple[Node, Node, Array, Array]]:
     producers, consumers = graph.producers(), graph.consumers()
     for node in graph.nodes:
         for value in node.inputs[:2]:
@@ -67,10 +68,8 @@ def _fold(graph: Graph, maker: Node, node: Node, scale: Array, shift: Array) -> 
     weights = np.asarray(graph.constants[maker.inputs[1]], np.float64)
     has_bias = len(maker.inputs) > 2 and maker.inputs[2]
     bias = np.asarray(graph.constants[maker.inputs[2]], np.float64) if has_bias else np.zeros(len(scale))
-    if maker.op == "Conv":
-        weights = weights * scale.reshape(-1, *(1,) * (weights.ndim - 1))
-    else:
-        weights = weights * scale
+    channel_last = maker.op == "pf.Linear"
+    weights = weights * (scale if channel_last else scale.reshape(-1, *(1,) * (weights.ndim - 1)))
     w = builder.constant(f"{maker.name}.w", weights.astype(np.float32))
     b = builder.constant(f"{maker.name}.b", (bias * scale + shift).astype(np.float32))
     for each in graph.nodes:

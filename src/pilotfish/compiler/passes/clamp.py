@@ -22,7 +22,7 @@ def fuse_clamp(graph: Graph) -> Graph:
         if bounds is None:
             continue
         maker = producers.get(node.inputs[0])
-        if maker is None or maker.op not in _CLAMPED and maker.name not in dropped:
+        if maker is None or (maker.op not in _CLAMPED and maker.name not in dropped):
             continue
         root = merged.get(maker.name, maker)
         if root.op not in _CLAMPED or node.inputs[0] in graph.outputs or len(consumers[node.inputs[0]]) != 1:

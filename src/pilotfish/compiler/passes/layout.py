@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from pilotfish.compiler.graph import Graph, Node, TensorType
-from pilotfish.compiler.graph.ir import Builder
+from pilotfish.compiler.graph.ir import Array, Builder
 from pilotfish.compiler.ops.conv import FIRST_CHANNELS, plan
 from pilotfish.compiler.ops.registry import CHANNELS_LAST, ChannelsLast, operators
 from pilotfish.compiler.targets import Target
@@ -158,7 +160,5 @@ class _Layout:
         return Node("Transpose", node_name, (source,), (out,), {"perm": perm})
 
 
-def _pads_array(pads: tuple[int, ...], spatial: int):  # type: ignore[no-untyped-def]
-    import numpy as np
-
+def _pads_array(pads: tuple[int, ...], spatial: int) -> Array:
     return np.array((0, 0, *pads[:spatial], 0, 0, *pads[spatial:]), np.int64)
