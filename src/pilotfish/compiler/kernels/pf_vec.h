@@ -22,16 +22,17 @@
  *   fma(a, b, c)           a * b + c; fmas(a, s, c): a * s + c; nfma, nfmas: c - a * b.
  *                          Fused on RISC-V; a host without FMA rounds twice
  *   max min                (a, b): NaN if an operand is, as ONNX Max and Min; maxs, mins: (a, s), s not NaN
- *   maxnum minnum          (a, b): the other operand if one is NaN (one instruction); maxnums, minnums: (a,
- * s) clip(a, lo, hi)        a NaN gives lo, as fused activations do; clamp(a, lo, hi): a NaN stays neg abs
- * sqrt           (a); copysign(a, b) floor ceil round trunc (a), any float; round: ties to even; the sign of
- * zero stays lt le gt ge eq ne      (a, b): masks, false for NaN, but ne; lts les gts ges eqs nes: (a, s)
+ *   maxnum minnum          (a, b): the other operand if one is NaN (one instruction); maxnums, minnums: (a, s)
+ *   clip(a, lo, hi)        a NaN gives lo, as fused activations do; clamp(a, lo, hi): a NaN stays
+ *   neg abs sqrt           (a); copysign(a, b)
+ *   floor ceil round trunc (a), any float; round: ties to even; the sign of zero stays
+ *   lt le gt ge eq ne      (a, b): masks, false for NaN, but ne; lts les gts ges eqs nes: (a, s)
  *   isnan(a) isinf(a)      masks
  *   and or xor             (m, m), not(m)
  *   select(m, a, b)        m ? a : b; selects(m, s, b): m ? s : b
- *   bits(a) floats(u)      the same 32 bits; shl(u, n), sra(u, n) (arithmetic), addu(u, k), andu(u, k),
- * oru(u, k); frominteger(u): the int32_t in u, as floats map(f, a) map2(f, a, b) a scalar function of each
- * element, through memory (vl from vlmapped)
+ *   bits(a) floats(u)      the same 32 bits; shl(u, n), sra(u, n) (arithmetic), addu(u, k), andu(u, k), oru(u, k);
+ *                          frominteger(u): the int32_t in u, as floats
+ *   map(f, a) map2(f, a, b) a scalar function of each element, through memory (vl from vlmapped)
  */
 #ifndef PF_VEC_H
 #define PF_VEC_H
