@@ -49,9 +49,7 @@ def case(n: int, by: float = 2.0) -> Case:
     return Case(f"n={n}", {"n": n, "by": by}, (X, np.zeros_like(X)), (1,))
 
 
-@pytest.mark.parametrize(
-    ("target", "vlen"), [("host", 0), ("rv64gc", 0), ("rv64gcv", 128), ("rv64gcv", 1024)]
-)
+@pytest.mark.parametrize(("target", "vlen"), [("host", 0), ("rv64gc", 0), ("rv64gcv", 128), ("rv64gcv", 1024)])
 def test_results_come_back_in_order(scaling: Kernel, target: str, vlen: int) -> None:
     results = run_cases(targets.load(target), [(scaling, case(5)), (scaling, case(3, -1.0))], vlen)
     assert [r[1].tolist() for r in results] == [[0, 2, 4, 6, 8], [0, -1, -2, 0, 0]]
@@ -60,9 +58,7 @@ def test_results_come_back_in_order(scaling: Kernel, target: str, vlen: int) -> 
 
 def test_wrong_result_is_reported_with_its_place(scaling: Kernel) -> None:
     ((x, y),) = run_cases(targets.load("host"), [(scaling, case(4))])
-    assert "1 of 5 elements of 'y' differ by more than 0.0 ulp, first (4,): got" in str(
-        check(scaling, case(5), (x, y))
-    )
+    assert "1 of 5 elements of 'y' differ by more than 0.0 ulp, first (4,): got" in str(check(scaling, case(5), (x, y)))
 
 
 def test_bound_is_relative_to_the_largest_magnitude(scaling: Kernel) -> None:
@@ -76,12 +72,8 @@ def test_bound_is_relative_to_the_largest_magnitude(scaling: Kernel) -> None:
 
 
 @pytest.mark.parametrize("target", ["host", "rv64gc"])
-@pytest.mark.parametrize(
-    ("n", "words"), [(6, "wrote outside of its buffer 'y'"), (-1, "scaling__scalar on case")]
-)
-def test_kernel_that_writes_outside_or_crashes_is_named(
-    scaling: Kernel, target: str, n: int, words: str
-) -> None:
+@pytest.mark.parametrize(("n", "words"), [(6, "wrote outside of its buffer 'y'"), (-1, "scaling__scalar on case")])
+def test_kernel_that_writes_outside_or_crashes_is_named(scaling: Kernel, target: str, n: int, words: str) -> None:
     with pytest.raises(ToolError, match=words) as caught:
         run_cases(targets.load(target), [(scaling, case(5)), (scaling, case(n))])
     assert f"case 'n={n}'" in str(caught.value)

@@ -6,10 +6,12 @@
 
 #include "kernel_list.h"
 
-enum { GUARD = 128, ALIGNMENT = 64, BUFFERS_MAX = 16 };
+enum { GUARD = 128, ALIGNMENT = 64, BUFFERS_MAX = 16, OUTSIDE = -2 };
 /* What surrounds buffer i: as f32 and f64 a NaN, so that reading it spoils the result; it differs between buffers, so
  * that copying it is seen. */
-static unsigned char guard(size_t at, uint64_t buffer) { return at % 4 == 1 ? (unsigned char)buffer : 0xff; }
+static unsigned char guard(size_t at, uint64_t buffer) {
+    return at % 4 == 1 ? (unsigned char)buffer : 0xff;
+}
 
 static unsigned char *take(unsigned char **at, size_t bytes) {
     unsigned char *here = *at;
@@ -23,8 +25,8 @@ static uint64_t number(unsigned char **at) {
     return value;
 }
 
-/* The counting plugin prints what was executed between two of these; without it the number is unknown, which
- * does no harm. */
+/* The counting plugin says what was executed from one of these to the next; without it the system call is
+ * unknown, which does no harm. */
 static void mark(long tag) {
 #if defined(__riscv)
     register long a0 __asm__("a0") = tag;
@@ -73,9 +75,9 @@ static int run_case(unsigned char **at, uint64_t index, FILE *out) {
         for (size_t b = 0; b < whole; b++) place[i][b] = guard(b, i);
         buffer[i] = memcpy(place[i] + GUARD, take(at, bytes[i]), bytes[i]);
     }
-    mark(-1);
-    pf_harness_kernels[kernel].run(args, buffer);
     mark((long)index);
+    pf_harness_kernels[kernel].run(args, buffer);
+    mark(OUTSIDE);
     const uint64_t status = damaged(place, bytes, buffers);
     fwrite(&status, sizeof status, 1, out);
     for (uint64_t i = 0; i < buffers; i++) {

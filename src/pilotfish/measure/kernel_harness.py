@@ -4,7 +4,7 @@ One program holds the chosen rows of the kernel table. It reads cases from a fil
 numbers: the number of cases, then for each case the index of its kernel, the bytes of its arguments, the
 number of its buffers, the arguments, and for each buffer its bytes and its content, everything padded to 8.
 It writes, unpadded, for each case a status (0, or 1 + the index of a buffer whose surroundings the kernel
-wrote to) and all buffers. Buffers lie 64-byte aligned between NaNs, so that reading beyond one spoils results.
+wrote to) and all buffers. Buffers lie 64-byte aligned between NaNs, so that a read beyond one spoils results.
 """
 
 from __future__ import annotations
