@@ -1,0 +1,404 @@
+/* Depthwise convolution, NHWC, vector over channels. dwconv.h has the arguments, dwconv.py the table rows. */
+#include "dwconv.h"
+
+#include <math.h>
+
+#include "pf_kernel.h"
+
+#if PF_RVV
+
+/* The two directions of a picture are alike: a kernel works in tiles of R lines and slides along them.
+ * Strides of x, y and w for one step across the lines, and for one step along them. */
+typedef struct {
+    int32_t lines, length;
+    int64_t x_across, x_along, y_across, y_along, w_across, w_along;
+    int32_t bounded; /* there is an upper bound; kept here, or clang compares floats again and again */
+} plane;
+
+static void upright(const pf_dwconv_args *a, plane *p) {
+    p->lines = a->rows, p->length = a->cols;
+    p->x_across = a->x_row_stride, p->x_along = a->x_col_stride;
+    p->y_across = a->y_row_stride, p->y_along = a->y_col_stride;
+    p->w_across = (int64_t)a->channels * a->taps_x, p->w_along = a->channels;
+    p->bounded = a->hi < INFINITY;
+}
+
+static void turned(const pf_dwconv_args *a, plane *p) {
+    p->lines = a->cols, p->length = a->rows;
+    p->x_across = a->x_col_stride, p->x_along = a->x_row_stride;
+    p->y_across = a->y_col_stride, p->y_along = a->y_row_stride;
+    p->w_across = a->channels, p->w_along = (int64_t)a->channels * a->taps_x;
+    p->bounded = a->hi < INFINITY;
+}
+
+/* Lines that are computed when the last tile of R overlaps the one before; of fewer than R none can be. */
+static int64_t covered(int64_t lines, int64_t R) {
+    return lines < R ? INT32_MAX : (lines + R - 1) / R * R;
+}
+
+/* The better direction for tiles of R lines, each of which costs two columns more than it is long. `tiles` in
+ * dwconv.py has the same rule. */
+static __attribute__((noinline)) void arrange(const pf_dwconv_args *a, int R, plane *p) {
+    const int64_t up = covered(a->rows, R) * (a->cols + 2), turn = covered(a->cols, R) * (a->rows + 2);
+    up <= turn ? upright(a, p) : turned(a, p);
+}
+
+/* Lines from one reload of the weights to the next: a multiple of R whose pixels, a cache line of each, fit
+ * in a first-level cache, because the next channels lie in the same cache lines. */
+static int32_t strip_of(const plane *p, int R) {
+    return R * PF_MAX(1, 256 / (p->length * R));
+}
+
+/* The tiles of R lines that begin in lines [first, end), for vl channels. Pointers are to the picture's first
+ * pixel and these channels. */
+typedef void block(const pf_dwconv_args *a, const plane *p, const float *x, const float *w, const float *bias,
+                   float *y, int32_t first, int32_t end, size_t vl);
+
+/* Calls `run` for every picture, strip and block of channels. */
+static __attribute__((noinline)) void walk(const pf_dwconv_args *a, void *const *buf, const plane *p, int R,
+                                           size_t vlmax, block *run) {
+    const int32_t strip = strip_of(p, R);
+    PF_ROLLED for (int32_t b = 0; b < a->batch; b++) {
+        PF_ROLLED for (int32_t first = 0; first < p->lines; first += strip) {
+            const float *x = (const float *)buf[0] + b * a->x_batch_stride, *w = buf[1], *bias = buf[2];
+            float *y = (float *)buf[3] + b * a->y_batch_stride;
+            size_t vl;
+            PF_ROLLED for (size_t left = (size_t)a->channels; left > 0; left -= vl) {
+                vl = PF_MIN(left, vlmax);
+                run(a, p, x, w, bias, y, first, PF_MIN(first + strip, p->lines), vl);
+                x += vl, w += vl, bias += vl, y += vl;
+            }
+        }
+    }
+}
+
+/* The nine weights of vl channels and their bias, in registers. */
+#define PF_WEIGHTS(LMUL)                                                                           \
+    const vfloat32m##LMUL##_t wb = __riscv_vle32_v_f32m##LMUL(bias, vl),                           \
+                              w0 = __riscv_vle32_v_f32m##LMUL(w, vl),                              \
+                              w1 = __riscv_vle32_v_f32m##LMUL(w + p.w_along, vl),                  \
+                              w2 = __riscv_vle32_v_f32m##LMUL(w + 2 * p.w_along, vl),              \
+                              w3 = __riscv_vle32_v_f32m##LMUL(w + p.w_across, vl),                 \
+                              w4 = __riscv_vle32_v_f32m##LMUL(w + p.w_across + p.w_along, vl),     \
+                              w5 = __riscv_vle32_v_f32m##LMUL(w + p.w_across + 2 * p.w_along, vl), \
+                              w6 = __riscv_vle32_v_f32m##LMUL(w + 2 * p.w_across, vl),             \
+                              w7 = __riscv_vle32_v_f32m##LMUL(w + 2 * p.w_across + p.w_along, vl), \
+                              w8 = __riscv_vle32_v_f32m##LMUL(w + 2 * p.w_across + 2 * p.w_along, vl);
+
+#define PF_ADD(acc, w) acc = __riscv_vfmacc(acc, v, w, vl)
+/* The first product of an output overwrites the input vector, so it must be that vector's last use. */
+#define PF_BEGIN(acc) acc = __riscv_vfmadd(v, w0, wb, vl)
+
+/* Sliding along, the outputs that begin in a column of inputs are A, those in their second column B, and
+ * those that end C; S, M and F say which of them there are. PF_TAPn adds the products of input v for line r,
+ * which it meets with its tap n across. */
+#define PF_TAP(r, wf, wm, A, B, C, F, M) \
+    if (r < R) {                         \
+        if (F) PF_ADD(C##r, wf);         \
+        if (M) PF_ADD(B##r, wm);         \
+    }
+#define PF_TAP0(r, A, B, C, F, M, S) \
+    PF_TAP(r, w2, w1, A, B, C, F, M) \
+    if (r < R && S) PF_BEGIN(A##r);
+#define PF_TAP1(r, A, B, C, F, M, S) \
+    PF_TAP(r, w5, w4, A, B, C, F, M) \
+    if (r < R && S) PF_ADD(A##r, w3);
+#define PF_TAP2(r, A, B, C, F, M, S) \
+    PF_TAP(r, w8, w7, A, B, C, F, M) \
+    if (r < R && S) PF_ADD(A##r, w6);
+#define PF_BOUND(acc) acc = __riscv_vfmin(acc, hi, vl)
+#define PF_PUT(acc)                                   \
+    __riscv_vse32(q, __riscv_vfmax(acc, lo, vl), vl); \
+    q += p.y_across;
+#define PF_OUTPUT1(acc)                               \
+    if (p.bounded) PF_BOUND(acc);                     \
+    __riscv_vse32(y, __riscv_vfmax(acc, lo, vl), vl); \
+    y += p.y_along;
+#define PF_OUTPUTS(C)                  \
+    {                                  \
+        float *q = y;                  \
+        y += p.y_along;                \
+        if (p.bounded) {               \
+            PF_BOUND(C##0);            \
+            if (R > 1) PF_BOUND(C##1); \
+            if (R > 2) PF_BOUND(C##2); \
+            if (R > 3) PF_BOUND(C##3); \
+            if (R > 4) PF_BOUND(C##4); \
+            if (R > 5) PF_BOUND(C##5); \
+        }                              \
+        PF_PUT(C##0)                   \
+        if (R > 1) {                   \
+            PF_PUT(C##1)               \
+        }                              \
+        if (R > 2) {                   \
+            PF_PUT(C##2)               \
+        }                              \
+        if (R > 3) {                   \
+            PF_PUT(C##3)               \
+        }                              \
+        if (R > 4) {                   \
+            PF_PUT(C##4)               \
+        }                              \
+        if (R > 5) {                   \
+            PF_PUT(C##5)               \
+        }                              \
+    }
+
+#define PF_INPUT(i, taps)                              \
+    if (i < R + 2) {                                   \
+        vfloat32m1_t v = __riscv_vle32_v_f32m1(q, vl); \
+        q += p.x_across;                               \
+        taps                                           \
+    }
+/* Stride 1: input i meets the lines i (with tap 0), i-1 and i-2. */
+#define PF_COLUMN(...)                                                                       \
+    {                                                                                        \
+        const float *q = x;                                                                  \
+        x += p.x_along;                                                                      \
+        PF_INPUT(0, PF_TAP0(0, __VA_ARGS__))                                                 \
+        PF_INPUT(1, PF_TAP1(0, __VA_ARGS__) PF_TAP0(1, __VA_ARGS__))                         \
+        PF_INPUT(2, PF_TAP2(0, __VA_ARGS__) PF_TAP1(1, __VA_ARGS__) PF_TAP0(2, __VA_ARGS__)) \
+        PF_INPUT(3, PF_TAP2(1, __VA_ARGS__) PF_TAP1(2, __VA_ARGS__) PF_TAP0(3, __VA_ARGS__)) \
+        PF_INPUT(4, PF_TAP2(2, __VA_ARGS__) PF_TAP1(3, __VA_ARGS__) PF_TAP0(4, __VA_ARGS__)) \
+        PF_INPUT(5, PF_TAP2(3, __VA_ARGS__) PF_TAP1(4, __VA_ARGS__) PF_TAP0(5, __VA_ARGS__)) \
+        PF_INPUT(6, PF_TAP2(4, __VA_ARGS__) PF_TAP1(5, __VA_ARGS__))                         \
+        PF_INPUT(7, PF_TAP2(5, __VA_ARGS__))                                                 \
+    }
+#define PF_LINES(A) vfloat32m1_t A##0 = none, A##1 = none, A##2 = none, A##3 = none, A##4 = none, A##5 = none
+
+PF_INLINE void stride1(const pf_dwconv_args *a, const plane *at_plane, const float *xs, const float *w,
+                       const float *bias, float *ys, int32_t first, int32_t end, size_t vl, const int R) {
+    const plane p = *at_plane;
+    const float lo = a->lo, hi = a->hi;
+    const vfloat32m1_t none = __riscv_vundefined_f32m1();
+    PF_WEIGHTS(1)
+    PF_ROLLED for (int32_t at = first; at < end; at += R) {
+        const int32_t line = PF_MIN(at, p.lines - R);
+        const float *x = xs + line * p.x_across;
+        float *y = ys + line * p.y_across;
+        PF_LINES(d);
+        PF_LINES(e);
+        PF_LINES(f);
+        /* Three sets of accumulators change roles from column to column. Entering in the middle makes the
+         * loop end in the same roles at every length, and keeps clang's loop passes from a pointer for each
+         * address. */
+        const int32_t full = p.length - 2;
+        const float *const last = x + p.length * p.x_along;
+        if (full % 3 == 1) {
+            PF_COLUMN(f, f, f, 0, 0, 1)
+            PF_COLUMN(d, f, f, 0, 1, 1)
+            goto third;
+        }
+        if (full % 3 == 2) {
+            PF_COLUMN(e, e, e, 0, 0, 1)
+            PF_COLUMN(f, e, e, 0, 1, 1)
+            goto second;
+        }
+        PF_COLUMN(d, d, d, 0, 0, 1)
+        PF_COLUMN(e, d, d, 0, 1, 1)
+        if (full == 0) goto ending;
+    begin:
+        PF_COLUMN(f, e, d, 1, 1, 1)
+        PF_OUTPUTS(d)
+    second:
+        PF_COLUMN(d, f, e, 1, 1, 1)
+        PF_OUTPUTS(e)
+    third:
+        PF_COLUMN(e, d, f, 1, 1, 1)
+        PF_OUTPUTS(f)
+        if (x != last) goto begin;
+    ending:
+        PF_COLUMN(f, e, d, 1, 1, 0)
+        PF_OUTPUTS(d)
+        PF_COLUMN(f, f, e, 1, 0, 0)
+        PF_OUTPUTS(e)
+    }
+}
+
+/* Stride 2: even columns end an output and begin the next, odd ones continue one. */
+#define PF_COLUMN2(...)                                \
+    {                                                  \
+        const float *q = x;                            \
+        x += along;                                    \
+        vfloat32m2_t v = __riscv_vle32_v_f32m2(q, vl); \
+        PF_TAP0(0, __VA_ARGS__)                        \
+        v = __riscv_vle32_v_f32m2(q += across, vl);    \
+        PF_TAP1(0, __VA_ARGS__)                        \
+        v = __riscv_vle32_v_f32m2(q += across, vl);    \
+        PF_TAP2(0, __VA_ARGS__)                        \
+    }
+
+/* Two lines would share inputs, but need 34 registers. */
+static void stride2(const pf_dwconv_args *a, const plane *at_plane, const float *xs, const float *w,
+                    const float *bias, float *ys, int32_t first, int32_t end, size_t vl) {
+    const plane p = *at_plane;
+    const float lo = a->lo, hi = a->hi;
+    const int64_t across = p.x_across / 2, along = p.x_along / 2;
+    const int R = 1;
+    PF_WEIGHTS(2)
+    PF_ROLLED for (int32_t line = first; line < end; line++) {
+        const float *x = xs + line * p.x_across;
+        float *y = ys + line * p.y_across;
+        vfloat32m2_t d0 = wb, e0 = wb;
+        const float *const last = x + (2 * p.length - 1) * along;
+        if (p.length % 2 == 0) {
+            PF_COLUMN2(e, e, e, 0, 0, 1)
+            goto second;
+        }
+        PF_COLUMN2(d, d, d, 0, 0, 1)
+        if (p.length == 1) goto ending;
+    begin:
+        PF_COLUMN2(d, d, d, 0, 1, 0)
+        PF_COLUMN2(e, d, d, 1, 0, 1)
+        PF_OUTPUT1(d0)
+    second:
+        PF_COLUMN2(e, e, e, 0, 1, 0)
+        PF_COLUMN2(d, e, e, 1, 0, 1)
+        PF_OUTPUT1(e0)
+        if (x != last) goto begin;
+    ending:
+        PF_COLUMN2(d, d, d, 0, 1, 0)
+        PF_COLUMN2(d, d, d, 1, 0, 0)
+        PF_OUTPUT1(d0)
+    }
+}
+
+/* Any taps, strides and dilations: T outputs side by side share each weight. */
+PF_INLINE void outputs(const pf_dwconv_args *a, const plane *p, const float *x, const float *w,
+                       vfloat32m2_t bias, float *y, size_t vl, const int T) {
+    vfloat32m2_t d0 = bias, d1 = bias, d2 = bias, d3 = bias, d4 = bias, d5 = bias, d6 = bias, d7 = bias;
+    PF_ROLLED for (int32_t ty = 0; ty < a->taps_y; ty++, x += a->x_tap_y_stride) {
+        const float *xt = x;
+        PF_ROLLED for (int32_t tx = 0; tx < a->taps_x; tx++, xt += a->x_tap_x_stride, w += a->channels) {
+            const vfloat32m2_t wt = __riscv_vle32_v_f32m2(w, vl);
+            const float *q = xt;
+#define PF_MULTIPLY(i)                                                     \
+    if (i < T) {                                                           \
+        d##i = __riscv_vfmacc(d##i, __riscv_vle32_v_f32m2(q, vl), wt, vl); \
+        q += p->x_along;                                                   \
+    }
+            PF_MULTIPLY(0)
+            PF_MULTIPLY(1)
+            PF_MULTIPLY(2)
+            PF_MULTIPLY(3)
+            PF_MULTIPLY(4)
+            PF_MULTIPLY(5)
+            PF_MULTIPLY(6)
+            PF_MULTIPLY(7)
+        }
+    }
+#define PF_STORE(i)                                                                     \
+    if (i < T) {                                                                        \
+        __riscv_vse32(y, __riscv_vfmin(__riscv_vfmax(d##i, a->lo, vl), a->hi, vl), vl); \
+        y += p->y_along;                                                                \
+    }
+    PF_STORE(0)
+    PF_STORE(1)
+    PF_STORE(2)
+    PF_STORE(3)
+    PF_STORE(4)
+    PF_STORE(5)
+    PF_STORE(6)
+    PF_STORE(7)
+}
+
+static void any(const pf_dwconv_args *a, const plane *p, const float *xs, const float *w, const float *bias,
+                float *ys, int32_t first, int32_t end, size_t vl) {
+    const vfloat32m2_t wb = __riscv_vle32_v_f32m2(bias, vl);
+    PF_ROLLED for (int32_t line = first; line < end; line++) {
+        const float *x = xs + line * p->x_across;
+        float *y = ys + line * p->y_across;
+        int32_t left = p->length;
+        PF_ROLLED for (; left >= 8; left -= 8, x += 8 * p->x_along, y += 8 * p->y_along) {
+            outputs(a, p, x, w, wb, y, vl, 8);
+        }
+        if (left & 4) {
+            outputs(a, p, x, w, wb, y, vl, 4);
+            x += 4 * p->x_along, y += 4 * p->y_along;
+        }
+        if (left & 2) {
+            outputs(a, p, x, w, wb, y, vl, 2);
+            x += 2 * p->x_along, y += 2 * p->y_along;
+        }
+        if (left & 1) outputs(a, p, x, w, wb, y, vl, 1);
+    }
+}
+
+void f32_dwconv_2v__rvv(const void *args, void *const *buf) {
+    plane p;
+    upright(args, &p);
+    walk(args, buf, &p, 1, __riscv_vsetvlmax_e32m2(), any);
+}
+
+#define PF_STRIDE1(R)                                                                                \
+    static void stride1_##R(const pf_dwconv_args *a, const plane *p, const float *x, const float *w, \
+                            const float *bias, float *y, int32_t first, int32_t end, size_t vl) {    \
+        stride1(a, p, x, w, bias, y, first, end, vl, R);                                             \
+    }                                                                                                \
+    void f32_dwconv_3x3s1_##R##x1v__rvv(const void *args, void *const *buf) {                        \
+        plane p;                                                                                     \
+        arrange(args, R, &p);                                                                        \
+        walk(args, buf, &p, R, __riscv_vsetvlmax_e32m1(), stride1_##R);                              \
+    }
+
+PF_STRIDE1(2)
+PF_STRIDE1(3)
+PF_STRIDE1(4)
+PF_STRIDE1(5)
+PF_STRIDE1(6)
+
+void f32_dwconv_3x3s2_1x2v__rvv(const void *args, void *const *buf) {
+    plane p;
+    arrange(args, 1, &p);
+    walk(args, buf, &p, 1, __riscv_vsetvlmax_e32m2(), stride2);
+}
+
+#endif
+
+/* Without vectors: T outputs side by side and N channels, each input and weight loaded once. */
+PF_INLINE void outputs_scalar(const pf_dwconv_args *a, const float *x, const float *w, const float *bias,
+                              float *y, const int T, const int N) {
+    float sum[4][4];
+    for (int t = 0; t < T; t++)
+        for (int n = 0; n < N; n++) sum[t][n] = bias[n];
+    PF_ROLLED for (int32_t ty = 0; ty < a->taps_y; ty++, x += a->x_tap_y_stride) {
+        const float *xt = x;
+        PF_ROLLED for (int32_t tx = 0; tx < a->taps_x; tx++, xt += a->x_tap_x_stride, w += a->channels) {
+            const float *q = xt;
+            for (int t = 0; t < T; t++, q += a->x_col_stride)
+                for (int n = 0; n < N; n++) sum[t][n] += q[n] * w[n];
+        }
+    }
+    for (int t = 0; t < T; t++, y += a->y_col_stride)
+        for (int n = 0; n < N; n++) y[n] = PF_MIN(PF_MAX(sum[t][n], a->lo), a->hi);
+}
+
+void f32_dwconv__scalar(const void *args, void *const *buf) {
+    const pf_dwconv_args *a = args;
+    const float *w = buf[1], *bias = buf[2];
+    PF_ROLLED for (int32_t line = 0; line < a->batch * a->rows; line++) {
+        const int32_t b = line / a->rows, r = line % a->rows;
+        const float *x = (const float *)buf[0] + b * a->x_batch_stride + r * a->x_row_stride;
+        float *y = (float *)buf[3] + b * a->y_batch_stride + r * a->y_row_stride;
+        int32_t col = 0;
+        for (int32_t T = 4; T; T = T == 4 ? 1 : 0) {
+            PF_ROLLED for (; col + T <= a->cols;
+                           col += T, x += T * a->x_col_stride, y += T * a->y_col_stride) {
+                int32_t c = 0;
+                PF_ROLLED for (; c + 4 <= a->channels; c += 4) {
+                    if (T == 4) {
+                        outputs_scalar(a, x + c, w + c, bias + c, y + c, 4, 4);
+                    } else {
+                        outputs_scalar(a, x + c, w + c, bias + c, y + c, 1, 4);
+                    }
+                }
+                PF_ROLLED for (; c < a->channels; c++) {
+                    for (int32_t t = 0; t < T; t++) {
+                        outputs_scalar(a, x + t * a->x_col_stride + c, w + c, bias + c,
+                                       y + t * a->y_col_stride + c, 1, 1);
+                    }
+                }
+            }
+        }
+    }
+}
