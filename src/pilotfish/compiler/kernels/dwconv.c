@@ -107,9 +107,11 @@ static __attribute__((noinline)) void walk(const pf_dwconv_args *a, void *const 
     PF_TAP(r, w8, w7, A, B, C, F, M) \
     if (r < R && S) PF_ADD(A##r, w6);
 #define PF_BOUND(acc) acc = __riscv_vfmin(acc, hi, vl)
-#define PF_PUT(acc)                                   \
-    __riscv_vse32(q, __riscv_vfmax(acc, lo, vl), vl); \
-    q += p.y_across;
+#define PF_PUT(acc)                                       \
+    {                                                     \
+        __riscv_vse32(q, __riscv_vfmax(acc, lo, vl), vl); \
+        q += p.y_across;                                  \
+    }
 #define PF_OUTPUT1(acc)                               \
     if (p.bounded) PF_BOUND(acc);                     \
     __riscv_vse32(y, __riscv_vfmax(acc, lo, vl), vl); \
@@ -120,28 +122,18 @@ static __attribute__((noinline)) void walk(const pf_dwconv_args *a, void *const 
         y += p.y_along;                \
         if (p.bounded) {               \
             PF_BOUND(C##0);            \
-            if (R > 1) PF_BOUND(C##1); \
+            PF_BOUND(C##1);            \
             if (R > 2) PF_BOUND(C##2); \
             if (R > 3) PF_BOUND(C##3); \
             if (R > 4) PF_BOUND(C##4); \
             if (R > 5) PF_BOUND(C##5); \
         }                              \
         PF_PUT(C##0)                   \
-        if (R > 1) {                   \
-            PF_PUT(C##1)               \
-        }                              \
-        if (R > 2) {                   \
-            PF_PUT(C##2)               \
-        }                              \
-        if (R > 3) {                   \
-            PF_PUT(C##3)               \
-        }                              \
-        if (R > 4) {                   \
-            PF_PUT(C##4)               \
-        }                              \
-        if (R > 5) {                   \
-            PF_PUT(C##5)               \
-        }                              \
+        PF_PUT(C##1)                   \
+        if (R > 2) PF_PUT(C##2)        \
+        if (R > 3) PF_PUT(C##3)        \
+        if (R > 4) PF_PUT(C##4)        \
+        if (R > 5) PF_PUT(C##5)        \
     }
 
 #define PF_INPUT(i, taps)                              \

@@ -73,8 +73,8 @@ def _cost_stride1(args: ArgValues, target: Target, *, tile: int) -> float:
     a = _ints(args)
     lines, length = _plane(a, tile)
     bound = tile if args["hi"] != np.inf else 0
-    column = 14 * tile + 7 + bound
-    whole = ceil(lines / tile) * (length * column + 4 * (tile + 2) + 5 * tile + 30)
+    column = 14 * tile + 6 + bound
+    whole = ceil(lines / tile) * (length * column + 4 * tile + 34)
     blocks = a["batch"] * ceil(a["channels"] / target.lanes)
     return blocks * (whole + _strips(lines, length, tile) * 110.0)
 
