@@ -1,0 +1,63 @@
+"""MaxPool, AveragePool and the global pools, in one and two dimensions, channels last."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pilotfish.compiler.graph import Graph, Node
+from pilotfish.compiler.graph.ir import Builder
+from pilotfish.compiler.ops.lowering import Lowering
+from pilotfish.compiler.ops.registry import CHANNELS_LAST, ChannelsLast, Operator
+from pilotfish.compiler.ops.window import pixel_strides, window
+
+FAMILIES = {
+    "MaxPool": "maxpool",
+    "GlobalMaxPool": "maxpool",
+    "AveragePool": "avgpool",
+    "GlobalAveragePool": "avgpool",
+}
+
+
+def lower(node: Node, low: Lowering) -> None:
+    """One kernel call; kernels clip windows at the border themselves."""
+    x, y = low.view(node.inputs[0]), low.out(node.outputs[0])
+    spatial = x.type.shape[1:-1]
+    whole = node.op.startswith("Global")
+    w = window(node, x.type, y.type, spatial if whole else tuple(node.attrs["kernel_shape"]))
+    counted = w.pad if node.attrs.get("count_include_pad") and not whole else (0, 0, 0, 0)
+    x_batch, x_row, x_col = pixel_strides(x)
+    y_batch, y_row, y_col = pixel_strides(y)
+    low_, high = node.attrs.get("clamp", (-np.inf, np.inf))
+    args = {
+        "batch": w.batch, "rows": w.rows_out, "cols": w.cols_out, "channels": w.channels,
+        "in_rows": w.rows_in, "in_cols": w.cols_in, "taps_y": w.taps_y, "taps_x": w.taps_x,
+        "stride_y": w.stride_y, "stride_x": w.stride_x, "dilation_y": w.dilation_y, "dilation_x": w.dilation_x,
+        "pad_top": w.pad[0], "pad_left": w.pad[1], "counted_top": counted[0], "counted_left": counted[1],
+        "counted_bottom": counted[2], "counted_right": counted[3],
+        "x_batch_stride": x_batch, "x_row_stride": x_row, "x_col_stride": x_col,
+        "y_batch_stride": y_batch, "y_row_stride": y_row, "y_col_stride": y_col,
+        "lo": float(low_), "hi": float(high),
+    }  # fmt: skip
+    low.call(node, FAMILIES[node.op], args, [x, y])
+
+
+def check(node: Node, graph: Graph) -> str | None:
+    """Float32, at most two spatial dimensions, no output of indices."""
+    x = graph.type(node.inputs[0])
+    if x.dtype != np.float32:
+        return f"only float32 is compiled, the input is {x}"
+    if len(x.shape) not in (3, 4):
+        return f"only one or two spatial dimensions are compiled, the input is {x}"
+    if len([o for o in node.outputs if o]) > 1:
+        return "its output of indices is not compiled"
+    return None
+
+
+def _channels_last(node: Node, _builder: Builder) -> tuple[Node, tuple[int, ...]]:
+    return node.with_attrs(layout=CHANNELS_LAST), (0,)
+
+
+OPERATORS = tuple(
+    Operator(op, lower, check, channels_last=ChannelsLast(_channels_last, prefers=True), strided=True)
+    for op in FAMILIES
+)
