@@ -45,16 +45,15 @@ def main() -> None:
     inputs = (images[:, None, None] / np.float32(255)).astype(np.float32)
 
     bundle = pilotfish.compile(model, target=TARGET, output=OUT, progress=print)
-    print(f"running {len(images)} held-out digits under QEMU")
-    logits = bundle.run({"input": inputs})["logits"].reshape(len(images), -1)
+    logits = bundle.run({"input": inputs}, progress=print)["logits"].reshape(len(images), -1)
     counts = bundle.count(vlen=VLEN)
     want = reference(model, inputs)
 
     taken, expected = logits.argmax(axis=1), want.argmax(axis=1)
     difference = float(np.abs(logits - want).max())
     same = int((taken == expected).sum())
-    plan = bundle.manifest["plan"]
-    arena, bound = plan["arena_bytes"], plan["lower_bound_bytes"]
+    plan, sizes = bundle.manifest.plan, bundle.manifest.sizes
+    arena, bound = plan.arena_bytes, plan.lower_bound_bytes
 
     print(f"\nTinyCNN for {TARGET}, {len(images)} held-out scanned digits, one by one in one process")
     for name, answers in (("RISC-V (QEMU)", taken), ("ONNX Runtime", expected)):
@@ -64,18 +63,18 @@ def main() -> None:
     line("largest difference", f"{difference:.1e}", f"of any output; allowed {BOUND:.0e}")
     line("instructions per inference", f"{counts.instructions:,}", f"counted, VLEN {VLEN}")
     line("of them vector", f"{counts.vector:,}", f"{100 * counts.vector / counts.instructions:.0f} %")
-    line("program", f"{bundle.program.stat().st_size:,} bytes", "static, stripped, weights included")
+    line(
+        "program", f"{sizes.program_bytes:,} bytes", f"static; {sizes.program_without_weights_bytes:,} without weights"
+    )
     line("arena", f"{arena:,} bytes", f"lower bound {bound:,}: {100 * (arena / bound - 1):.1f} % above")
-    print("kernels: " + ", ".join(step["kernel"] for step in bundle.manifest["steps"]))
+    print("kernels: " + ", ".join(step.kernel for step in bundle.manifest.steps))
 
-    drawn = OUT / "digits.png"
+    drawn = OUT.with_suffix(".png")
     picture.draw(drawn, images, labels, logits, bundle.manifest)
     print(f"picture: {drawn.relative_to(Path.cwd()) if drawn.is_relative_to(Path.cwd()) else drawn}")
 
     if same != len(labels) or difference > BOUND:
-        raise MismatchError(
-            f"RISC-V and ONNX Runtime differ: {same} of {len(labels)} same, by {difference:.1e}"
-        )
+        raise MismatchError(f"RISC-V and ONNX Runtime differ: {same} of {len(labels)} same, by {difference:.1e}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+
+from pilotfish.bundle.manifest import Manifest, PlanEntry, StepEntry
 
 ROWS, COLUMNS = 4, 6
 INK, FAINT, WRONG = "#1b2a3a", "#8a97a5", "#c8321f"
@@ -58,33 +60,31 @@ def draw_digits(
         for spine in axes.spines.values():
             spine.set_color(FAINT if right else WRONG)
             spine.set_linewidth(0.8 if right else 2)
-        said = (
-            f"{taken[index]}   {100 * sure[index]:.0f} %" if right else f"{taken[index]}, is {labels[index]}"
-        )
+        said = f"{taken[index]}   {100 * sure[index]:.0f} %" if right else f"{taken[index]}, is {labels[index]}"
         axes.set_title(said, fontsize=9, color=colour, pad=3)
 
 
-def draw_plan(axes: Axes, plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> None:
+def draw_plan(axes: Axes, plan: PlanEntry, steps: Sequence[StepEntry]) -> None:
     """The arena: one rectangle a buffer, from its first to its last step, at its place."""
-    arena = plan["arena_bytes"]
-    for number, buffer in enumerate(plan["buffers"]):
-        first, last = buffer["first_step"], buffer["last_step"]
-        corner = (first - 0.46, buffer["offset"])
+    arena = plan.arena_bytes
+    for number, buffer in enumerate(plan.buffers):
+        first, last = buffer.first_step, buffer.last_step
+        corner = (first - 0.46, buffer.offset)
         axes.add_patch(
             Rectangle(
                 corner,
                 last - first + 0.92,
-                buffer["bytes"],
+                buffer.bytes,
                 facecolor=FILLS[number % len(FILLS)],
                 edgecolor="white",
                 linewidth=1.5,
             )
         )
-        if buffer["bytes"] >= arena / 30:
-            middle = ((first + last) / 2, buffer["offset"] + buffer["bytes"] / 2)
-            text = f"{buffer['name']}\n{buffer['bytes']:,} bytes"
+        if buffer.bytes >= arena / 30:
+            middle = ((first + last) / 2, buffer.offset + buffer.bytes / 2)
+            text = f"{', '.join(buffer.names)}\n{buffer.bytes:,} bytes"
             axes.annotate(text, middle, ha="center", va="center", color="white", fontsize=9)
-    bound = plan["lower_bound_bytes"]
+    bound = plan.lower_bound_bytes
     axes.axhline(bound, color=INK, linestyle="--", linewidth=1)
     axes.annotate(
         f"lower bound {bound:,} bytes",
@@ -97,7 +97,7 @@ def draw_plan(axes: Axes, plan: Mapping[str, Any], steps: Sequence[Mapping[str, 
     )
     axes.set_xlim(-0.55, len(steps) - 0.45)
     axes.set_ylim(0, max(arena, bound) * 1.12)
-    axes.set_xticks(range(len(steps)), [f"{s['name']}\n{s['kernel']}" for s in steps], fontsize=8, color=INK)
+    axes.set_xticks(range(len(steps)), [f"{s.node}\n{s.kernel}" for s in steps], fontsize=8, color=INK)
     axes.tick_params(axis="x", length=0)
     axes.tick_params(axis="y", labelsize=8, colors=INK)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -111,14 +111,14 @@ def draw(
     images: NDArray[np.uint8],
     labels: NDArray[np.uint8],
     logits: NDArray[np.float32],
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
 ) -> None:
     """Write the picture; images [n, 28, 28], labels [n], logits [n, 10] as the RISC-V program gave them."""
     figure = plt.figure(figsize=(13, 5.6), layout=None)
     halves = figure.add_gridspec(1, 2, left=0.02, right=0.985, top=0.82, bottom=0.11, wspace=0.14)
     draw_digits(figure, halves[0], images, labels, logits)
     axes = figure.add_subplot(halves[1])
-    draw_plan(axes, manifest["plan"], manifest["steps"])
+    draw_plan(axes, manifest.plan, manifest.steps)
     right = int((logits.argmax(axis=1) == labels).sum())
     figure.text(0.02, 0.94, f"{right} of {len(labels)} held-out digits right", fontsize=14, color=INK)
     figure.text(
@@ -129,9 +129,7 @@ def draw(
         color=FAINT,
     )
     left = axes.get_position().x0
-    figure.text(
-        left, 0.94, f"All working memory: {manifest['plan']['arena_bytes']:,} bytes", fontsize=14, color=INK
-    )
+    figure.text(left, 0.94, f"All working memory: {manifest.plan.arena_bytes:,} bytes", fontsize=14, color=INK)
     figure.text(left, 0.895, "what lies where in the arena, from kernel to kernel", fontsize=9, color=FAINT)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, facecolor="white")

@@ -124,23 +124,17 @@ def main() -> None:
     data = load_digits()
     images = np.stack([scaled(image) for image in data.images])
     labels = data.target.astype(np.int64)
-    train, held_out = train_test_split(
-        np.arange(len(labels)), test_size=HELD_OUT, stratify=labels, random_state=SEED
-    )
+    train, held_out = train_test_split(np.arange(len(labels)), test_size=HELD_OUT, stratify=labels, random_state=SEED)
     model_file = HERE / "tinycnn.onnx"
     export(trained(images[train], labels[train]), model_file)
-    np.savez_compressed(
-        HERE / "heldout.npz", images=images[held_out], labels=labels[held_out].astype(np.uint8)
-    )
+    np.savez_compressed(HERE / "heldout.npz", images=images[held_out], labels=labels[held_out].astype(np.uint8))
 
     session = onnxruntime.InferenceSession(model_file)
     logits = np.concatenate(
         [session.run(["logits"], {"input": image[None]})[0] for image in as_input(images[held_out])]
     )
     right = int((logits.argmax(axis=1) == labels[held_out]).sum())
-    print(
-        f"{model_file.name}: {model_file.stat().st_size:,} bytes, held-out accuracy in ONNX Runtime ", end=""
-    )
+    print(f"{model_file.name}: {model_file.stat().st_size:,} bytes, held-out accuracy in ONNX Runtime ", end="")
     print(f"{right}/{len(held_out)} = {100 * right / len(held_out):.2f} %")
 
 
