@@ -13,7 +13,7 @@ from pilotfish.compiler.kernels import table
 from pilotfish.compiler.targets import Target
 from pilotfish.errors import StorageError
 
-RUNNER = ("pf_runner.c", "pf_npy.c")
+RUNNER = ("pf_runner.c", "pf_options.c", "pf_tensors.c", "pf_infer.c", "pf_npy.c", "pf_file.c", "pf_text.c")
 """Runtime files of the program, without its library."""
 LIBRARY = ("pf_api.c", "pf_machine.c")
 """Runtime files of the library."""

@@ -1,6 +1,5 @@
-/* What a compiled model shows of itself: one constant table, `pf_model`. The code that the compiler generates
- * defines it; the runner and the public header of libmodel.a read it. Plain C11, no vectors, no libc calls.
- */
+/* What a compiled model shows of itself: one constant table of type pf_model_info. The generated code defines
+ * it; the runner reads it, and the public header of the library carries this file. Plain C11, no libc calls. */
 #ifndef PF_MODEL_H
 #define PF_MODEL_H
 
@@ -33,8 +32,7 @@ typedef enum {
     PF_ERR_MACHINE_VLEN       /* the machine's vector registers are shorter than the program allows */
 } pf_status;
 
-/* Bytes that the arena and the weights are aligned to. Inputs and outputs need the alignment of an element.
- */
+/* Bytes that the arena and the weights are aligned to. Inputs and outputs need the alignment of an element. */
 #define PF_ALIGN 64
 
 /* Most dimensions that a tensor may have. */
@@ -65,7 +63,5 @@ typedef struct {
     pf_status (*run)(const void *weights, void *arena, const void *const *inputs, void *const *outputs,
                      pf_step_hook *hook, void *hook_context);
 } pf_model_info;
-
-extern const pf_model_info pf_model;
 
 #endif
