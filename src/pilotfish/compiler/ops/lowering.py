@@ -112,7 +112,7 @@ class Lowering:
 
     def weights(self, array: Array) -> View:
         """Constant memory with that content; equal contents share it."""
-        array = np.ascontiguousarray(array)
+        array = np.ascontiguousarray(array).reshape(array.shape)  # which makes one dimension out of none
         key = hashlib.sha256(array.dtype.str.encode() + array.tobytes()).hexdigest()
         if key not in self._weights:
             name = f"w{len(self._weights)}"
