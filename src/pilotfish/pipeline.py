@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import onnx
 
+from pilotfish import bundle
 from pilotfish.board import build as board
-from pilotfish.compiler import codegen, passes, targets
+from pilotfish.board import toolchain
+from pilotfish.bundle import reference, sizes
+from pilotfish.bundle.describe import describe, entries
+from pilotfish.compiler import codegen, passes
 from pilotfish.compiler.graph import Graph, onnx_import
 from pilotfish.compiler.kernels.program import Program
 from pilotfish.compiler.ops import registry
 from pilotfish.compiler.ops.lowering import Lowering
 from pilotfish.compiler.passes.memory import MemoryPlan, plan_memory
 from pilotfish.compiler.targets import Target
+from pilotfish.errors import OperatorError, UsageError
 
 Progress = Callable[[str], None]
+Shapes = Mapping[str, Sequence[int]]
+
+
+def make_bundle(
+    model: Path | str | onnx.ModelProto,
+    target: Target,
+    out: Path,
+    *,
+    name: str = "model",
+    shapes: Shapes | None = None,
+    progress: Progress = lambda _: None,
+) -> bundle.Manifest:
+    """Model → graph → program → C → static program and library → bundle, in the directory ``out``.
+
+    ``name`` prefixes the files and the C symbols. ``out`` is as it was before if anything fails.
+    """
+    _check_name(name)
+    with bundle.staged(out) as folder:
+        progress("reading the model")
+        proto = onnx_import.read(model)
+        graph = import_model(proto, shapes)
+        progress(f"compiling {len(graph.nodes)} nodes for {target.name}")
+        compiled = compile_graph(graph, target, symbol=name)
+        board.build(compiled.sources, target, folder, progress)
+        progress("writing the bundle")
+        return _finish(compiled, proto, folder)
 
 
 @dataclass(frozen=True)
@@ -31,9 +63,16 @@ class Compiled:
     sources: codegen.Sources
 
 
+def import_model(model: Path | str | onnx.ModelProto, shapes: Shapes | None = None) -> Graph:
+    """Read an ONNX model into a static graph."""
+    return onnx_import.load(model, shapes=shapes, supported=registry.supported)
+
+
 def compile_graph(graph: Graph, target: Target, *, symbol: str = "model") -> Compiled:
     """Optimize, lower, plan memory and generate C."""
-    _check(graph)
+    for node in graph.nodes:
+        if why := registry.operators()[node.op].check(node, graph):
+            raise OperatorError(node.name, node.op, why)
     optimized = passes.optimize(graph, target)
     program = Lowering(optimized, target).run()
     memory = plan_memory(program)
@@ -41,18 +80,37 @@ def compile_graph(graph: Graph, target: Target, *, symbol: str = "model") -> Com
     return Compiled(optimized, program, memory, sources)
 
 
-def import_model(model: Path | str | onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
-    """Read an ONNX model into a static graph."""
-    return onnx_import.load(model, shapes=shapes, supported=registry.supported)
+def _finish(compiled: Compiled, proto: onnx.ModelProto, folder: Path) -> bundle.Manifest:
+    """Write what the bundle says of itself beside what was built."""
+    name, weights = compiled.sources.symbol, len(compiled.sources.weights)
+    reference.save(proto, entries(compiled.program.inputs), folder)
+    text, constants = sizes.text_and_constants(folder / f"lib{name}.a", toolchain.WEIGHTS_SECTION)
+    files = {path.name: bundle.fingerprint(path) for path in sorted(folder.iterdir())}
+    program = files[f"{name}.elf"].bytes
+    manifest = describe(
+        name,
+        compiled.program,
+        compiled.memory,
+        passes=[pass_name for pass_name, _ in passes.PASSES],
+        sizes=bundle.Sizes(program, program - weights, weights, text, constants),
+        versions={
+            "pilotfish": metadata.version("pilotfish"),
+            "onnx": onnx.__version__,
+            "ziglang": toolchain.version(),
+        },
+        files=files,
+    )
+    bundle.replace_file(folder / bundle.MANIFEST, bundle.dumps(manifest).encode())
+    return manifest
 
 
-def _check(graph: Graph) -> None:
-    from pilotfish.errors import OperatorError
-
-    for node in graph.nodes:
-        why = registry.operators()[node.op].check(node, graph)
-        if why:
-            raise OperatorError(node.name, node.op, why)
+_NAMES_OF_C = frozenset({"intmax", "intptr", "max_align", "ptrdiff", "size", "ssize", "uintmax", "uintptr", "wchar",
+                         *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))})  # fmt: skip
 
 
-__all__ = ["Any", "Compiled", "Progress", "compile_graph", "import_model", "targets"]
+def _check_name(name: str) -> None:
+    """The name must do as the start of file names and of C names such as ``NAME_run`` and ``NAME_t``."""
+    if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]{0,62}", name, re.ASCII) or name.lower().startswith("pf_"):
+        raise UsageError(f"the name {name!r} cannot be: take letters, digits and _, a letter first, not pf_")
+    if name in _NAMES_OF_C:
+        raise UsageError(f"the name {name!r} cannot be: {name}_t is a type of C's own")

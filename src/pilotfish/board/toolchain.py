@@ -28,6 +28,7 @@ CODE = (
     "-fno-math-errno",
     "-fno-stack-protector",
 )
+WEIGHTS_SECTION = ".rodata.weights"
 # Start-up code and libc are built without vectors, once for all RISC-V targets: the program itself must be
 # able to find out, and say, that the machine has none.
 LIBC_CPU = {"riscv64-linux-musl": "baseline_rv64"}
@@ -76,7 +77,7 @@ class Toolchain:
                 )
         return made
 
-    def assemble_data(self, data: Path, symbol: str, *, section: str = ".rodata.weights") -> Path:
+    def assemble_data(self, data: Path, symbol: str, *, section: str = WEIGHTS_SECTION) -> Path:
         """An object that holds the bytes of a file as ``const unsigned char symbol[]``, 64-byte aligned."""
         made = data.with_suffix(".o")
         listing = data.with_suffix(".S")

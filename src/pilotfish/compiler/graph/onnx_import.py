@@ -49,9 +49,13 @@ def load(source: Path | str | onnx.ModelProto, *, shapes: Shapes | None = None, 
     Raises :class:`NotAModelError`, :class:`UnsupportedOperatorsError`, :class:`UnboundShapeError`,
     :class:`ModelError`.
     """
-    model = _checked(_read(source), source)
-    model = _converted(_inlined(model, supported))
+    model = _converted(_inlined(read(source), supported))
     return _Importer(model, supported).run(shapes or {})
+
+
+def read(source: Path | str | onnx.ModelProto) -> onnx.ModelProto:
+    """The model of a file, with its external data, checked; or a model that is in memory already, checked."""
+    return _checked(_read(source), source)
 
 
 def _read(source: Path | str | onnx.ModelProto) -> onnx.ModelProto:

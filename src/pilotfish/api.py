@@ -1,0 +1,142 @@
+"""Pilotfish from Python: :func:`compile` makes a :class:`Bundle`, which runs, verifies and counts itself."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from pilotfish import bundle, pipeline
+from pilotfish.board import run
+from pilotfish.bundle import reference, tensors
+from pilotfish.bundle.manifest import Manifest
+from pilotfish.compiler import targets
+from pilotfish.compiler.graph import torch_import
+from pilotfish.compiler.targets import Target
+from pilotfish.errors import UsageError
+from pilotfish.measure import verify
+from pilotfish.measure.verify import VerifyReport
+
+Array = np.ndarray[Any, Any]
+Progress = Callable[[str], None]
+
+
+def compile(  # noqa: A001  (pilotfish.compile is what users call it)
+    model: Path | str | onnx.ModelProto | Any,
+    *,
+    target: str | Target = "rv64gcv",
+    output: Path | str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    example_inputs: Any = None,
+    name: str = "model",
+    cpu: str | None = None,
+    attributes: str | None = None,
+    vlen: int | None = None,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Compile a model into a bundle.
+
+    ``model`` is an ONNX file or model, or a ``torch.nn.Module``, which needs ``example_inputs`` (a tensor, a tuple of
+    them, or a dict by argument name). ``output`` is the bundle's directory: a bundle that is there is replaced once
+    the new one is complete; None makes a temporary one that vanishes with the returned object. ``shapes`` binds
+    inputs with symbolic dimensions by name; arrays in a dict ``example_inputs`` do so too. ``cpu``, ``attributes``
+    and ``vlen`` override the target's file, as :func:`pilotfish.compiler.targets.load` says. ``progress`` is called
+    with a line before each long step.
+
+    Raises the errors of :mod:`pilotfish.errors`: :class:`ModelError`, :class:`UsageError`, :class:`ToolError`,
+    :class:`StorageError`.
+    """
+    if isinstance(target, str):
+        target = targets.load(target, cpu=cpu, attributes=attributes, vlen=vlen)
+    elif cpu is not None or attributes is not None or vlen is not None:
+        raise UsageError("cpu, attributes and vlen go with a target's name, not with a Target")
+    say = progress or (lambda _: None)
+    if torch_import.is_module(model):
+        say("exporting the PyTorch module")
+        model = torch_import.export(model, example_inputs)
+    elif not isinstance(model, str | Path | onnx.ModelProto):
+        raise UsageError(f"a model is an ONNX file, an onnx.ModelProto or a torch.nn.Module, not {type(model)}")
+    elif isinstance(example_inputs, Mapping) and shapes is None:
+        shapes = {key: np.shape(value) for key, value in example_inputs.items()}
+    temporary = tempfile.TemporaryDirectory(prefix="pilotfish-") if output is None else None
+    out = Path(temporary.name) / "bundle" if temporary else Path(output or "")
+    manifest = pipeline.make_bundle(model, target, out, name=name, shapes=shapes, progress=say)
+    return Bundle(out, manifest, temporary)
+
+
+class Bundle:
+    """A compiled model in a directory. ``manifest`` describes it: tensors, target, memory plan, steps, sizes."""
+
+    def __init__(self, path: Path, manifest: Manifest, owner: object = None) -> None:
+        self.path, self.manifest = path, manifest
+        self._owner = owner  # a temporary directory lives as long as its bundle
+
+    @classmethod
+    def open(cls, path: Path | str) -> Bundle:
+        """The bundle of a directory; :class:`BundleError` unless every file is there and as it was made."""
+        return cls(Path(path), bundle.open_checked(Path(path)))
+
+    def __repr__(self) -> str:
+        return f"<Bundle {self.manifest.model!r} for {self.manifest.target.name} in {self.path}>"
+
+    @property
+    def program(self) -> Path:
+        """The static program."""
+        return self.path / f"{self.manifest.name}.elf"
+
+    @property
+    def library(self) -> Path:
+        """The static library; its header is beside it."""
+        return self.path / f"lib{self.manifest.name}.a"
+
+    def run(
+        self, inputs: Mapping[str, Any], *, vlen: int | None = None, progress: Progress | None = None
+    ) -> dict[str, Array]:
+        """The outputs by name, from the program itself: under QEMU, or natively for the target ``host``.
+
+        An input has the shape that ``manifest.inputs`` says, or one dimension more in front, the same for all inputs: a
+        batch of inferences in one process, which the outputs then have too. ``vlen`` is the length of QEMU's vector
+        registers in bits. Raises :class:`InputError`, :class:`MachineError` and :class:`ToolError`.
+        """
+        arrays, batch = tensors.checked(inputs, self.manifest.inputs)
+        outputs = self._run(arrays, vlen, progress)
+        named = zip(self.manifest.outputs, outputs, strict=True)
+        return {tensor.name: out if batch is not None else out[0] for tensor, out in named}
+
+    def verify(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        rtol: float = 1e-4,
+        seed: int = 0,
+        runs: int = 3,
+        vlen: int | None = None,
+        progress: Progress | None = None,
+    ) -> VerifyReport:
+        """Compare with ONNX Runtime: on the given inputs, or on ``runs`` random ones.
+
+        The report's ``passed`` says whether every output is within ``rtol``: max |a - b| / max |b|.
+        """
+        if inputs is None:
+            if runs < 1:
+                raise UsageError(f"runs must be at least 1, not {runs}")
+            arrays = verify.random_inputs(self.manifest.inputs, runs, seed)
+        else:
+            arrays, _ = tensors.checked(inputs, self.manifest.inputs)
+        got = self._run(arrays, vlen, progress)
+        if progress:
+            progress("running ONNX Runtime")
+        want = verify.reference(self.path / reference.NAME, arrays)
+        names = [tensor.name for tensor in self.manifest.outputs]
+        return verify.compare(names, got, want, place=run.place(self.manifest.target, vlen), rtol=rtol)
+
+    def _run(self, arrays: Mapping[str, Array], vlen: int | None, progress: Progress | None) -> list[Array]:
+        count = len(next(iter(arrays.values()), [None]))
+        place = run.place(self.manifest.target, vlen)
+        say = progress or (lambda _: None)
+        say(f"running {count} inference{'s' if count != 1 else ''} {place}")
+        return run.run(self.program, self.manifest.target, arrays, vlen=vlen, progress=say)

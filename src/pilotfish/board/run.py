@@ -1,0 +1,84 @@
+"""Runs a program on tensors: under QEMU, or natively if it was built for this machine."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pilotfish.board import qemu
+from pilotfish.compiler.targets import Target
+from pilotfish.errors import InputError, MachineError, PilotfishError, StorageError, ToolError, UsageError
+
+Array = np.ndarray[Any, Any]
+Progress = Callable[[str], None]
+
+_ERRORS: Mapping[int, type[PilotfishError]] = {4: InputError, 6: MachineError, 8: StorageError}
+"""What the runner's exit statuses mean (``runtime/pf_runner.h``)."""
+
+
+def place(target: Target, vlen: int | None = None) -> str:
+    """Where :func:`run` runs a program: ``"under QEMU, VLEN 256"``."""
+    if target.native:
+        return "on this machine"
+    return f"under QEMU, VLEN {vlen or target.vlen}" if target.isa == "rvv" else "under QEMU"
+
+
+def run(
+    program: Path,
+    target: Target,
+    inputs: Mapping[str, Array],
+    *,
+    vlen: int | None = None,
+    progress: Progress = lambda _: None,
+) -> list[Array]:
+    """All outputs of a batch of inferences in one process, in the model's order.
+
+    ``inputs`` have a leading batch dimension, and so have the outputs. ``vlen`` is the length of QEMU's vector
+    registers in bits, the target's own if None. Raises :class:`MachineError` if it is too short for the program,
+    :class:`UsageError` for a length on a target without vectors, :class:`ToolError` if the program fails.
+    """
+    prefix = emulator(target, vlen, progress)
+    with tempfile.TemporaryDirectory(prefix="pilotfish-run-") as name:
+        folder = Path(name)
+        command = [*prefix, str(program), "--output-dir", str(folder / "out")]
+        try:
+            (folder / "out").mkdir()
+            for index, (tensor, array) in enumerate(inputs.items()):
+                file = folder / f"{index}.npy"
+                np.save(file, array, allow_pickle=False)
+                command += ["--input", f"{tensor}={file}"]
+        except OSError as error:
+            raise StorageError(f"cannot write in {folder}: {error.strerror or error}") from error
+        _execute(command)
+        files = [line.split("\t")[-1] for line in _execute([*prefix, str(program), "--list"]).splitlines()
+                 if line.startswith("output\t")]  # fmt: skip
+        return [np.load(folder / "out" / file, allow_pickle=False) for file in files]
+
+
+def emulator(target: Target, vlen: int | None = None, progress: Progress = lambda _: None) -> Sequence[str]:
+    """The words that stand before a program of that target on the command line."""
+    if vlen is not None and target.isa != "rvv":
+        raise UsageError(f"the program was compiled for {target.name}, without vectors: a VLEN does not apply")
+    return [] if target.native else qemu.find(progress).command(target, vlen)
+
+
+def _execute(command: Sequence[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as error:
+        raise ToolError(f"cannot run {command[0]}: {error.strerror or error}") from error
+    said = done.stderr.strip()[-2000:] or "it said nothing"
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise ToolError(f"the program was ended by {name}: {said}")
+    if done.returncode in _ERRORS:
+        raise _ERRORS[done.returncode](said)
+    if done.returncode:
+        raise ToolError(f"the program ended with status {done.returncode}: {said}")
+    return done.stdout
