@@ -290,7 +290,20 @@ void f32_igemm_16x1v__rvv(const void *args, void *const *buf) {
 
 #endif
 
-/* ROWS x COLUMNS sums in registers; both are constants, so that all loops but those over K unroll. */
+/* `depth` steps over K; where it is a constant, as rows and columns are, all loops unroll. */
+PF_INLINE const float *scalar_steps(const int rows, const int columns, const int depth, const float *x[4],
+                                    const float *w, ptrdiff_t w_step, float sum[4][4]) {
+    PF_UNROLLED
+    for (int i = 0; i < depth; i++, w += w_step) {
+        for (int r = 0; r < rows; r++) {
+            for (int c = 0; c < columns; c++) sum[r][c] += x[r][i] * w[c];
+        }
+    }
+    for (int r = 0; r < rows; r++) x[r] += depth;
+    return w;
+}
+
+/* rows x columns sums in registers. */
 PF_INLINE void scalar_tile(const int rows, const int columns, const pf_igemm_args *a, const float *x,
                            const float *w, const float *bias, float *y) {
     float sum[4][4];
@@ -300,19 +313,23 @@ PF_INLINE void scalar_tile(const int rows, const int columns, const pf_igemm_arg
     const ptrdiff_t x_col = a->x_col_stride, y_col = a->y_col_stride, w_step = a->w_k_stride;
     for (int tap_y = 0; tap_y < a->taps_y; tap_y++) {
         for (int tap_x = 0; tap_x < a->taps_x; tap_x++) {
-            const float *p = x + (ptrdiff_t)tap_y * a->x_tap_y_stride + (ptrdiff_t)tap_x * a->x_tap_x_stride;
-            PF_ROLLED
-            for (const float *end = p + a->k; p != end; p++, w += w_step) {
-                for (int r = 0; r < rows; r++) {
-                    for (int c = 0; c < columns; c++) sum[r][c] += p[r * x_col] * w[c];
-                }
+            const float *p[4];
+            for (int r = 0; r < rows; r++) {
+                p[r] = x + (ptrdiff_t)tap_y * a->x_tap_y_stride + (ptrdiff_t)tap_x * a->x_tap_x_stride +
+                       r * x_col;
             }
+            PF_ROLLED
+            for (int left = a->k / 4; left; left--) w = scalar_steps(rows, columns, 4, p, w, w_step, sum);
+            PF_ROLLED
+            for (int left = a->k % 4; left; left--) w = scalar_steps(rows, columns, 1, p, w, w_step, sum);
         }
     }
+    const int has_lo = a->lo > -__builtin_inff(), has_hi = a->hi < __builtin_inff();
     for (int r = 0; r < rows; r++) {
         for (int c = 0; c < columns; c++) {
-            const float low = sum[r][c] > a->lo ? sum[r][c] : a->lo;
-            y[r * y_col + c] = low < a->hi ? low : a->hi;
+            if (has_lo) sum[r][c] = __builtin_fmaxf(sum[r][c], a->lo);
+            if (has_hi) sum[r][c] = __builtin_fminf(sum[r][c], a->hi);
+            y[r * y_col + c] = sum[r][c];
         }
     }
 }

@@ -47,13 +47,21 @@ def _steps(args: ArgValues, prefix: str, *, taps: bool) -> Array:
     return np.asarray(pixels[:, None] + (tap_y * by_y + tap_x * by_x + i).reshape(1, -1))
 
 
+def clamped(values: Array, args: ArgValues) -> Array:
+    """Values between ``lo`` and ``hi``; a NaN becomes the first of them that is finite."""
+    for limit, bound in ((np.fmax, float(args["lo"])), (np.fmin, float(args["hi"]))):  # type: ignore[arg-type]
+        if np.isfinite(bound):
+            values = limit(values, bound)
+    return values
+
+
 def _meaning(args: ArgValues, buffers: Sequence[Array]) -> Mapping[int, Array]:
     x, w, bias, y = (b.astype(np.float64) for b in buffers)
     n, nb, by_k, by_block = _ints(args, "n", "nb", "w_k_stride", "w_block_stride")
     inputs = x[_steps(args, "x", taps=True)]
     column = np.arange(n)
     weights = w[np.arange(inputs.shape[1])[:, None] * by_k + column // nb * by_block + column % nb]
-    y[_steps(args, "y", taps=False)[:, None] + column] = np.clip(inputs @ weights + bias, args["lo"], args["hi"])
+    y[_steps(args, "y", taps=False)[:, None] + column] = clamped(inputs @ weights + bias, args)
     return {3: y}
 
 
@@ -144,9 +152,11 @@ def _cases(rng: np.random.Generator) -> Iterator[Case]:
     case = random_case("large and small magnitudes", product(8, 24, 9, 8), rng)
     scale = np.float32(2.0) ** rng.integers(-60, 60, case.buffers[0].size).astype(np.float32)
     yield Case(case.label, case.args, (case.buffers[0] * scale, *case.buffers[1:]), (3,))
-    case = random_case("infinite input", product(8, 24, 9, 8), rng)
-    case.buffers[0][5] = np.inf
-    yield case
+    for low, high in ((-np.inf, np.inf), (0.0, np.inf), (-np.inf, 6.0), (0.0, 6.0)):
+        args = product(8, 24, 9, 8) | {"lo": low, "hi": high}
+        case = random_case(f"NaN and infinity, clamped to {low}, {high}", args, rng)
+        case.buffers[0][[5, 30]] = np.inf, np.nan
+        yield case
 
 
 def _split(lmul: int, pixels: int) -> list[tuple[int, int]]:

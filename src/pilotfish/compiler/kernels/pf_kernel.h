@@ -20,6 +20,7 @@ typedef void pf_kernel(const void *args, void *const *buf);
 #define PF_INLINE static inline __attribute__((always_inline))
 /* clang unrolls and hoists loads until vector registers spill; kernels unroll by hand. */
 #define PF_ROLLED _Pragma("clang loop unroll(disable) vectorize(disable)")
+#define PF_UNROLLED _Pragma("clang loop unroll(full)")
 /* A loop that must stay scalar: QEMU 7.2 aborts on the vector casts from float to integer that a vectorized
  * C cast makes. */
 #define PF_SCALAR_LOOP _Pragma("clang loop vectorize(disable)")

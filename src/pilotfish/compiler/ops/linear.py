@@ -28,7 +28,7 @@ def lower(node: Node, low: Lowering) -> None:
     if rows == 1:
         found = [
             (k.cost(a, low.target), k, a)
-            for nb in dense.block_widths(low.target)
+            for nb in (*gemv.block_widths(low.target), *dense.block_widths(low.target))
             for a in [gemv.args(depth, columns, nb, **clamp)]
             if (k := table.pick("gemv", a, low.target))
         ]
