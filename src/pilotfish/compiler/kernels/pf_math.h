@@ -6,16 +6,16 @@
  *
  *   exp             1 ulp   below 1.7e-38: 0
  *   expneg          1 ulp   for a <= 0, else unspecified
- *   expm1neg        2 ulp   e^a - 1 for a <= 0, else unspecified
- *   sigmoid         2 ulp
- *   tanh            3 ulp
- *   erf             3 ulp
+ *   expm1           2 ulp   e^a - 1;  expm1neg: for a <= 0, else unspecified
+ *   sigmoid         3 ulp   below 1e-38: 0
+ *   tanh            3 ulp   never beyond 1
+ *   erf             3 ulp   never beyond 1
  *   log             1 ulp   of denormals: as of 0
- *   log1p01         2 ulp   log(1 + a) for 0 <= a <= 1, else unspecified
+ *   log1p           2 ulp   log(1 + a);  log1p01: for 0 <= a <= 1, else unspecified
  *   softplus        2 ulp
- *   silu(a, k)              a sigmoid(k a): 3 ulp, and k a is rounded first
+ *   silu(a, k)              a sigmoid(k a): 4 ulp, and k a is rounded first
  *   mish            4 ulp
- *   gelu, gelutanh          2 ulp of |a|: where 1 + erf is small, so is what is left of its digits
+ *   gelu, gelutanh          2 ulp of |a|
  *   elu(a, alpha) celu(a, alpha > 0) selu(a, alpha, gamma)  4 ulp
  *   sign leaky(a, alpha) prelu(a, slope) thresholded(a, alpha) hardsigmoid(a, alpha, beta) hardswish softsign
  *   relu            a NaN gives 0, as fused activations do

@@ -45,6 +45,14 @@ PF_INLINE PF_V PF_(expm1neg)(PF_V a, size_t vl) {
     return PF_(fma)(q, scale, PF_(subs)(scale, 1.0f, vl), vl);
 }
 
+/* Halved as in exp. */
+PF_INLINE PF_V PF_(expm1)(PF_V a, size_t vl) {
+    PF_V scale;
+    const PF_V q = PF_(exp_parts)(PF_(clamp)(a, -87.3365f, 88.8f, vl), 12583038.0f, &scale, vl);
+    const PF_V half = PF_(fma)(q, scale, PF_(subs)(scale, 0.5f, vl), vl);
+    return PF_(add)(half, half, vl);
+}
+
 /* e / (1 + e) with e = e^a: right for small e too, and 0 in the limit. Beyond 30 it is 1. */
 PF_INLINE PF_V PF_(sigmoid)(PF_V a, size_t vl) {
     PF_V scale;
@@ -53,67 +61,77 @@ PF_INLINE PF_V PF_(sigmoid)(PF_V a, size_t vl) {
     return PF_(quotient)(e, PF_(adds)(e, 1.0f, vl), vl);
 }
 
-/* A rational function x (1 + p(x^2)) / (1 + q(x^2)), off by 2^-25; beyond 9.02 the result is 1. */
+/* (1 - e) / (1 + e) with e = e^(-2 |a|), and the sign of a. Beyond 9.1 it is 1. */
 PF_INLINE PF_V PF_(tanh)(PF_V a, size_t vl) {
-    const PF_V x = PF_(clamp)(a, -9.02f, 9.02f, vl);
-    const PF_V y = PF_(mul)(x, x, vl);
-    PF_V p = PF_(muls)(y, 1.33826855e-1f, vl), q = PF_(muls)(y, 4.67160068e-1f, vl);
-    PF_V power = PF_(mul)(y, y, vl);
-    p = PF_(fmas)(power, 3.49745555e-3f, p, vl);
-    q = PF_(fmas)(power, 2.58843530e-2f, q, vl);
-    power = PF_(mul)(power, y, vl);
-    p = PF_(fmas)(power, 2.06357849e-5f, p, vl);
-    q = PF_(fmas)(power, 3.28851376e-4f, q, vl);
-    power = PF_(mul)(power, y, vl);
-    p = PF_(fmas)(power, 1.33842340e-8f, p, vl);
-    q = PF_(fmas)(power, 7.79023e-7f, q, vl);
-    return PF_(quotient)(PF_(fma)(x, p, x, vl), PF_(adds)(q, 1.0f, vl), vl);
+    PF_V scale, x = PF_(muls)(PF_(abs)(a, vl), -2.0f, vl);
+    x = PF_(selects)(PF_(lts)(x, -18.2f, vl), -18.2f, x, vl);
+    const PF_V q = PF_(exp_parts)(x, 12583039.0f, &scale, vl);
+    const PF_V minus = PF_(fma)(q, scale, PF_(subs)(scale, 1.0f, vl), vl);
+    return PF_(copysign)(PF_(quotient)(minus, PF_(adds)(minus, 2.0f, vl), vl), a, vl);
 }
 
-/* x p(x^2) / q(x^2), off by 2^-25; beyond 3.93 the result is 1. */
+/* log(1 - erf(a)) = -a p(a) for a >= 0, off by 2^-25 of erf(a); from 3.95 on, where erf is 1, far down. */
+PF_INLINE PF_V PF_(log_erfc)(PF_V a, size_t vl) {
+    const PF_V a2 = PF_(mul)(a, a, vl);
+    const PF_V a3 = PF_(mul)(a2, a, vl);
+    PF_V low = PF_(fmas)(a2, -1.02814470e-1f, PF_(muls)(a, -6.36616488e-1f, vl), vl);
+    low = PF_(fmas)(a3, 1.93218846e-2f, low, vl);
+    PF_V high = PF_(adds)(PF_(muls)(a, -1.25158257e-3f, vl), -2.05948174e-4f, vl);
+    high = PF_(fmas)(a3, -4.07003205e-5f, PF_(fmas)(a2, 3.80943863e-4f, high, vl), vl);
+    const PF_V p = PF_(adds)(PF_(fma)(high, PF_(mul)(a2, a2, vl), low, vl), -1.12837921f, vl);
+    const PF_V y = PF_(mul)(p, a, vl);
+    return PF_(selects)(PF_(gts)(a, 3.95f, vl), -88.02f, y, vl);
+}
+
 PF_INLINE PF_V PF_(erf)(PF_V a, size_t vl) {
-    const PF_V x = PF_(clamp)(a, -3.93f, 3.93f, vl);
-    const PF_V y = PF_(mul)(x, x, vl);
-    PF_V p = PF_(adds)(PF_(muls)(y, 1.90785909e-1f, vl), 1.12837915f, vl);
-    PF_V q = PF_(adds)(PF_(muls)(y, 5.02412328e-1f, vl), 1.0f, vl);
-    PF_V power = PF_(mul)(y, y, vl);
-    p = PF_(fmas)(power, 5.27905527e-2f, p, vl);
-    q = PF_(fmas)(power, 1.14258374e-1f, q, vl);
-    power = PF_(mul)(power, y, vl);
-    p = PF_(fmas)(power, 3.77969593e-3f, p, vl);
-    q = PF_(fmas)(power, 1.49976116e-2f, q, vl);
-    power = PF_(mul)(power, y, vl);
-    p = PF_(fmas)(power, 2.84810115e-4f, p, vl);
-    q = PF_(fmas)(power, 1.16523291e-3f, q, vl);
-    power = PF_(mul)(power, y, vl);
-    p = PF_(fmas)(power, 2.04194931e-6f, p, vl);
-    q = PF_(fmas)(power, 3.80039307e-5f, q, vl);
-    return PF_(quotient)(PF_(mul)(x, p, vl), q, vl);
+    PF_V scale;
+    const PF_V q = PF_(exp_parts)(PF_(log_erfc)(PF_(abs)(a, vl), vl), 12583039.0f, &scale, vl);
+    return PF_(copysign)(PF_(fma)(q, scale, PF_(subs)(scale, 1.0f, vl), vl), a, vl);
 }
 
 /* log(1 + f) - f for f in [sqrt(1/2) - 1, sqrt(2) - 1], off by 2^-27 of log(1 + f). */
 PF_INLINE PF_V PF_(log_rest)(PF_V f, size_t vl) {
     const PF_V f2 = PF_(mul)(f, f, vl);
     const PF_V f3 = PF_(mul)(f2, f, vl);
-    PF_V low = PF_(adds)(PF_(muls)(f, -2.50008210e-1f, vl), 3.33333317e-1f, vl);
-    low = PF_(fmas)(f3, -1.66233588e-1f, PF_(fmas)(f2, 2.00012275e-1f, low, vl), vl);
     PF_V high = PF_(adds)(PF_(muls)(f, -1.31601540e-1f, vl), 1.42017447e-1f, vl);
     high = PF_(fmas)(f3, -7.63466445e-2f, PF_(fmas)(f2, 1.27616550e-1f, high, vl), vl);
-    const PF_V series = PF_(fma)(high, PF_(mul)(f2, f2, vl), low, vl);
+    high = PF_(fmas)(f3, -1.66233588e-1f, PF_(mul)(PF_(mul)(high, f2, vl), f2, vl), vl);
+    high = PF_(fmas)(f2, 2.00012275e-1f, PF_(fmas)(f, -2.50008210e-1f, high, vl), vl);
+    const PF_V series = PF_(adds)(high, 3.33333317e-1f, vl);
     return PF_(fmas)(f2, -0.5f, PF_(mul)(series, f3, vl), vl);
 }
 
-PF_INLINE PF_V PF_(log)(PF_V a, size_t vl) {
-    /* a = 2^n (1 + f), the significand from sqrt(1/2) on. */
+/* 2^n (1 + f) with a significand from sqrt(1/2) on: n and f of a > 0; *place is 2^(2-n). */
+PF_INLINE PF_V PF_(log_parts)(PF_V a, PF_V *n, PF_V *place, size_t vl) {
     const uint32_t root = 0x3f3504f3;
     const PF_U u = PF_(addu)(PF_(bits)(a), -root, vl);
-    const PF_V n = PF_(frominteger)(PF_(sra)(u, 23, vl), vl);
-    const PF_V f = PF_(subs)(PF_(floats)(PF_(addu)(PF_(andu)(u, 0x7fffff, vl), root, vl)), 1.0f, vl);
+    *n = PF_(frominteger)(PF_(sra)(u, 23, vl), vl);
+    *place = PF_(floats)(PF_(rsubu)(PF_(andu)(u, 0xff800000, vl), 0x40800000, vl));
+    return PF_(subs)(PF_(floats)(PF_(addu)(PF_(andu)(u, 0x7fffff, vl), root, vl)), 1.0f, vl);
+}
+
+/* n ln 2 + log(1 + f), which is log(a), or what it is where a is not a positive number. */
+PF_INLINE PF_V PF_(log_sum)(PF_V a, PF_V n, PF_V f, size_t vl) {
     PF_V y = PF_(fmas)(n, -2.12194440e-4f, PF_(log_rest)(f, vl), vl);
     y = PF_(fmas)(n, 0.693359375f, PF_(add)(f, y, vl), vl);
     y = PF_(selects)(PF_(lts)(a, 1.17549435e-38f, vl), -__builtin_inff(), y, vl);
     y = PF_(selects)(PF_(lts)(a, 0.0f, vl), __builtin_nanf(""), y, vl);
     return PF_(select)(PF_(lts)(a, __builtin_inff(), vl), y, a, vl);
+}
+
+PF_INLINE PF_V PF_(log)(PF_V a, size_t vl) {
+    PF_V n, place;
+    const PF_V f = PF_(log_parts)(a, &n, &place, vl);
+    return PF_(log_sum)(a, n, f, vl);
+}
+
+PF_INLINE PF_V PF_(log1p)(PF_V a, size_t vl) {
+    /* f makes up for what 1 + a lost. */
+    const PF_V sum = PF_(adds)(a, 1.0f, vl);
+    PF_V n, place;
+    const PF_V f = PF_(log_parts)(sum, &n, &place, vl);
+    const PF_V lost = PF_(muls)(PF_(sub)(a, PF_(subs)(sum, 1.0f, vl), vl), 0.25f, vl);
+    return PF_(log_sum)(sum, n, PF_(fma)(lost, place, f, vl), vl);
 }
 
 PF_INLINE PF_V PF_(log1p01)(PF_V a, size_t vl) {
@@ -178,9 +196,15 @@ PF_INLINE PF_V PF_(mish)(PF_V a, size_t vl) {
     const PF_V n = PF_(mul)(e, PF_(adds)(e, 2.0f, vl), vl);
     return PF_(mul)(a, PF_(quotient)(n, PF_(adds)(n, 2.0f, vl), vl), vl);
 }
+/* a (1 + erf(a / sqrt(2))) / 2 = max(a, 0) - |a| erfc(|a| / sqrt(2)) / 2, which cancels nothing. */
 PF_INLINE PF_V PF_(gelu)(PF_V a, size_t vl) {
-    const PF_V half = PF_(muls)(a, 0.5f, vl);
-    return PF_(fma)(half, PF_(erf)(PF_(muls)(a, 0.707106781f, vl), vl), half, vl);
+    PF_V scale;
+    const PF_V size = PF_(abs)(a, vl);
+    const PF_V y = PF_(log_erfc)(PF_(muls)(size, 0.707106781f, vl), vl);
+    const PF_V q = PF_(exp_parts)(y, 12583039.0f, &scale, vl);
+    const PF_V erfc = PF_(fma)(q, scale, scale, vl);
+    const PF_V half = PF_(muls)(PF_(minnums)(size, 16.0f, vl), 0.5f, vl); /* finite: erfc is 0 from 5.6 on */
+    return PF_(nfma)(half, erfc, PF_(maxnums)(a, 0.0f, vl), vl);
 }
 /* (1 + tanh z) / 2 = sigmoid(2 z) with z = sqrt(2 / pi) (a + 0.044715 a^3). */
 PF_INLINE PF_V PF_(gelutanh)(PF_V a, size_t vl) {
@@ -201,9 +225,12 @@ PF_MAPPED(atan)
 PF_MAPPED(sinh)
 PF_MAPPED(cosh)
 PF_MAPPED(asinh)
-PF_MAPPED(acosh)
 PF_MAPPED(atanh)
 #undef PF_MAPPED
+/* musl's acoshf gives numbers below 1. */
+PF_INLINE PF_V PF_(acosh)(PF_V a, size_t vl) {
+    return PF_(selects)(PF_(lts)(a, 1.0f, vl), __builtin_nanf(""), PF_(map)(acoshf, a, vl), vl);
+}
 PF_INLINE PF_V PF_(pow)(PF_V a, PF_V b, size_t vl) {
     return PF_(map2)(powf, a, b, vl);
 }

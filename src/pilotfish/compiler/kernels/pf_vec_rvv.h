@@ -185,6 +185,9 @@ PF_INLINE PF_U PF_(sra)(PF_U u, size_t n, size_t vl) {
 PF_INLINE PF_U PF_(addu)(PF_U u, uint32_t k, size_t vl) {
     return __riscv_vadd(u, k, vl);
 }
+PF_INLINE PF_U PF_(rsubu)(PF_U u, uint32_t k, size_t vl) {
+    return __riscv_vrsub(u, k, vl);
+}
 PF_INLINE PF_U PF_(andu)(PF_U u, uint32_t k, size_t vl) {
     return __riscv_vand(u, k, vl);
 }

@@ -170,6 +170,9 @@ PF_INLINE uint32_t pf_sra_x1(uint32_t u, size_t n, PF_VL1) {
 PF_INLINE uint32_t pf_addu_x1(uint32_t u, uint32_t k, PF_VL1) {
     return u + k;
 }
+PF_INLINE uint32_t pf_rsubu_x1(uint32_t u, uint32_t k, PF_VL1) {
+    return k - u;
+}
 PF_INLINE uint32_t pf_andu_x1(uint32_t u, uint32_t k, PF_VL1) {
     return u & k;
 }

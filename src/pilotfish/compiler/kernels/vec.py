@@ -23,10 +23,10 @@ class VectorOp:
     ``takes`` has a letter for each argument: ``f`` a vector, ``m`` a mask, ``s`` a scalar float; ``gives`` is
     ``f`` or ``m``. ``vectors`` is the number of RVV instructions, each costing its LMUL in slots (for a mapped
     operation what is done in vectors: the calls come on top). ``groups`` is how many register groups it holds at
-    its peak, its operands and results among them, so that a loop fits LMUL ``l`` if ``groups`` and the other
-    live values come to at most ``32 / l``. ``scalar_last`` and ``scalar_first`` name the forms that take a scalar
-    in place of the last or the first of two vectors; in both the vector comes first. A ``mapped`` operation calls
-    libm for each element, and needs ``vlmapped`` for ``vl``.
+    its peak, as clang allocates them, its operands, which live on, and its result among them: a loop fits LMUL
+    ``l`` if ``groups`` and the other live values come to at most ``32 / l``. ``scalar_last`` and ``scalar_first``
+    name the forms that take a scalar in place of the last or the first of two vectors; in both the vector comes
+    first. A ``mapped`` operation calls libm for each element, and needs ``vlmapped`` for ``vl``.
     """
 
     name: str
@@ -72,14 +72,14 @@ _BINARY = [
     VectorOp("min", "ff", vectors=4, groups=4),
     VectorOp("maxnum", "ff", scalar_last="maxnums", scalar_first="maxnums"),
     VectorOp("minnum", "ff", scalar_last="minnums", scalar_first="minnums"),
-    VectorOp("prelu", "ff", vectors=3, groups=4),
+    VectorOp("prelu", "ff", vectors=2, groups=4),
     VectorOp("copysign", "ff"),
-    VectorOp("lt", "ff", "m", scalar_last="lts", scalar_first="gts"),
-    VectorOp("le", "ff", "m", scalar_last="les", scalar_first="ges"),
-    VectorOp("gt", "ff", "m", scalar_last="gts", scalar_first="lts"),
-    VectorOp("ge", "ff", "m", scalar_last="ges", scalar_first="les"),
-    VectorOp("eq", "ff", "m", scalar_last="eqs", scalar_first="eqs"),
-    VectorOp("ne", "ff", "m", scalar_last="nes", scalar_first="nes"),
+    VectorOp("lt", "ff", "m", groups=4, scalar_last="lts", scalar_first="gts"),
+    VectorOp("le", "ff", "m", groups=4, scalar_last="les", scalar_first="ges"),
+    VectorOp("gt", "ff", "m", groups=4, scalar_last="gts", scalar_first="lts"),
+    VectorOp("ge", "ff", "m", groups=4, scalar_last="ges", scalar_first="les"),
+    VectorOp("eq", "ff", "m", groups=4, scalar_last="eqs", scalar_first="eqs"),
+    VectorOp("ne", "ff", "m", groups=4, scalar_last="nes", scalar_first="nes"),
     VectorOp("pow", "ff", mapped=True, vectors=3),
     VectorOp("fmod", "ff", mapped=True, vectors=3),
 ]
@@ -108,22 +108,24 @@ _EXACT = [
     VectorOp("clamp", "fss", vectors=3),
 ]
 _MATH = [
-    VectorOp("exp", "f", vectors=19, groups=5),
-    VectorOp("expneg", "f", vectors=17, groups=5),
-    VectorOp("expm1neg", "f", vectors=18, groups=5),
-    VectorOp("sigmoid", "f", vectors=26, groups=5),
-    VectorOp("tanh", "f", vectors=24, groups=5),
-    VectorOp("erf", "f", vectors=28, groups=5),
-    VectorOp("log", "f", vectors=29, groups=7),
-    VectorOp("softplus", "f", vectors=39, groups=7),
-    VectorOp("mish", "f", vectors=29, groups=6),
-    VectorOp("gelu", "f", vectors=31, groups=6),
+    VectorOp("exp", "f", vectors=19, groups=6),
+    VectorOp("expneg", "f", vectors=17, groups=6),
+    VectorOp("expm1neg", "f", vectors=18, groups=6),
+    VectorOp("expm1", "f", vectors=20, groups=6),
+    VectorOp("sigmoid", "f", vectors=26, groups=6),
+    VectorOp("tanh", "f", vectors=29, groups=6),
+    VectorOp("erf", "f", vectors=33, groups=6),
+    VectorOp("log", "f", vectors=29, groups=6),
+    VectorOp("log1p", "f", vectors=36, groups=7),
+    VectorOp("softplus", "f", vectors=39, groups=8),
+    VectorOp("mish", "f", vectors=30, groups=6),
+    VectorOp("gelu", "f", vectors=36, groups=7),
     VectorOp("gelutanh", "f", vectors=31, groups=6),
     VectorOp("silu", "fs", vectors=28, groups=6),
-    VectorOp("elu", "fs", vectors=21, groups=6),
-    VectorOp("celu", "fs", vectors=22, groups=6),
-    VectorOp("selu", "fss", vectors=22, groups=6),
-    VectorOp("leaky", "fs", vectors=3),
+    VectorOp("elu", "fs", vectors=21, groups=7),
+    VectorOp("celu", "fs", vectors=22, groups=7),
+    VectorOp("selu", "fss", vectors=22, groups=7),
+    VectorOp("leaky", "fs", vectors=2),
     VectorOp("thresholded", "fs", vectors=2),
     VectorOp("hardsigmoid", "fss", vectors=4),
     VectorOp("hardswish", "f", vectors=5),
@@ -139,6 +141,16 @@ OPS: dict[str, VectorOp] = {
         *_MASKS,
         *_EXACT,
         *_MATH,
-        *(VectorOp(name, "f", mapped=True, vectors=2) for name in _LIBM),
+        *(VectorOp(name, "f", mapped=True, vectors=2 if name != "acosh" else 4) for name in _LIBM),
     )
 }
+
+
+def spelling(op: str) -> str:
+    """The name of an operation in C, without ``pf_`` and the width."""
+    return OPS[op].name
+
+
+def temporaries(op: str) -> int:
+    """Register groups that an operation holds at its peak, beside its vector operands and its result."""
+    return OPS[op].groups - OPS[op].takes.count("f") - 1
