@@ -13,7 +13,7 @@ from pilotfish.compiler import targets
 from pilotfish.compiler.kernels import table
 from pilotfish.compiler.kernels.table import ArgsField, ArgsStruct, ArgValues, Array, Case, Kernel
 from pilotfish.errors import ToolError
-from pilotfish.measure.kernel_harness import check, run_cases
+from pilotfish.measure.kernel_harness import check, count_cases, run_cases
 
 HEADER = "typedef struct { int32_t n; float by; } pf_scaling_args;"
 SOURCE = """
@@ -77,3 +77,11 @@ def test_kernel_that_writes_outside_or_crashes_is_named(scaling: Kernel, target:
     with pytest.raises(ToolError, match=words) as caught:
         run_cases(targets.load(target), [(scaling, case(5)), (scaling, case(n))])
     assert f"case 'n={n}'" in str(caught.value)
+
+
+def test_instructions_of_each_case_are_counted(scaling: Kernel) -> None:
+    wide = Case("wide", {"n": 500, "by": 1.0}, (np.ones(500, np.float32), np.zeros(500, np.float32)), (1,))
+    few, many = count_cases(targets.load("rv64gc"), [(scaling, case(0)), (scaling, wide)])
+    assert few.instructions < 40
+    assert 1500 < many.instructions - few.instructions < 5000  # load, multiply, store, and the loop's own
+    assert many.vector == 0

@@ -10,21 +10,26 @@ wrote to) and all buffers. Buffers lie 64-byte aligned between NaNs, so that a r
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
+from pilotfish.board import qemu
 from pilotfish.board.cache import folder as cache_folder
 from pilotfish.board.cache import replacing
 from pilotfish.board.toolchain import Toolchain
 from pilotfish.compiler.kernels import table
 from pilotfish.compiler.kernels.table import Array, Case, Kernel
 from pilotfish.compiler.targets import Target
-from pilotfish.errors import ToolError, ToolMissingError
+from pilotfish.errors import ToolError
+from pilotfish.measure import plugin
+from pilotfish.measure.count import Executed
 
 Work = Sequence[tuple[Kernel, Case]]
 
@@ -68,26 +73,42 @@ def _listing(rows: Sequence[Kernel]) -> str:
     return "\n".join(lines)
 
 
-def command(program: Path, target: Target, vlen: int) -> list[str]:
-    """How to start a program of that target at a vector length in bits (ignored without vectors)."""
-    if target.native:
-        return [str(program)]
-    cpu = f"{target.qemu_cpu},vlen={vlen}" if target.isa == "rvv" else target.qemu_cpu
-    return ["qemu-riscv64", "-cpu", cpu, str(program)]
-
-
 def run_cases(target: Target, cases: Work, vlen: int = 0) -> list[tuple[Array, ...]]:
     """All buffers of each case after its kernel ran, all in one process.
 
-    Raises :class:`ToolError`, naming the case, if a kernel crashes, hangs, or writes beside its buffers.
+    ``vlen`` is in bits, ignored without vectors. Raises :class:`ToolError`, naming the case, if a kernel
+    crashes, hangs, or writes beside its buffers.
     """
+    start = [] if target.native else qemu.find().command(target, vlen)
+    return _decode(cases, _results(target, cases, start))
+
+
+def count_cases(target: Target, cases: Work, vlen: int = 0) -> list[Executed]:
+    """What each case executed, counted under QEMU, with about ten instructions of the call itself.
+
+    Raises what :func:`run_cases` raises, and :class:`ToolError` if QEMU cannot count.
+    """
+    tool = qemu.find()
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch, "counts")
+        _decode(cases, _results(target, cases, tool.command(target, vlen, plugin.argument(tool, out))))
+        records = [json.loads(line) for line in out.read_text().splitlines()]
+    names = {f.name for f in fields(Executed)}
+    by_tag = {r["tag"]: r for r in records if r.get("tag", -1) >= 0}
+    if unfollowed := [i for i in range(len(cases)) if by_tag[i]["unknown"]]:
+        kernel, case = cases[unfollowed[0]]
+        raise ToolError(f"{kernel.name} on case {case.label!r} sets vtype from a register, which cannot be counted")
+    return [Executed(**{k: v for k, v in by_tag[i].items() if k in names}) for i in range(len(cases))]
+
+
+def _results(target: Target, cases: Work, start: Sequence[str]) -> bytes:
     rows = list({k.name: k for k, _ in cases}.values())
     program = build(target, rows)
     with tempfile.TemporaryDirectory() as scratch:
         asked, answered = Path(scratch, "cases"), Path(scratch, "results")
         asked.write_bytes(_encode(rows, cases))
-        _start([*command(program, target, vlen), str(asked), str(answered)], cases, answered)
-        return _decode(cases, answered.read_bytes())
+        _start([*start, str(program), str(asked), str(answered)], cases, answered)
+        return answered.read_bytes()
 
 
 def _encode(rows: Sequence[Kernel], cases: Work) -> bytes:
@@ -109,8 +130,6 @@ def _padded(data: bytes) -> bytes:
 def _start(arguments: list[str], cases: Work, answered: Path) -> None:
     try:
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-    except FileNotFoundError as error:
-        raise ToolMissingError(f"cannot start {arguments[0]}: it is not installed") from error
     except subprocess.TimeoutExpired as error:
         raise ToolError(f"{_case_after(cases, answered)} ran for more than {_TIMEOUT_S} s") from error
     if done.returncode != 0:
