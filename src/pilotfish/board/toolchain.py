@@ -6,6 +6,7 @@ Objects are cached by the hash of everything that makes them: source, headers, f
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from pilotfish.board.cache import folder, replacing
 from pilotfish.compiler.targets import Target
-from pilotfish.errors import StorageError, ToolError, ToolMissingError
+from pilotfish.errors import StorageError, ToolError, ToolMissingError, UsageError
 
 Progress = Callable[[str], None]
 
@@ -27,6 +28,10 @@ CODE = (
     "-fdata-sections",
     "-fno-math-errno",
     "-fno-stack-protector",
+    # The ziglang driver asks for all three; they cost instructions in every call, and size.
+    "-fomit-frame-pointer",
+    "-fno-asynchronous-unwind-tables",
+    "-g0",
 )
 WEIGHTS_SECTION = ".rodata.weights"
 # Start-up code and libc are built without vectors, once for all RISC-V targets: the program itself must be
@@ -77,15 +82,38 @@ class Toolchain:
                 )
         return made
 
+    def vlen_promised(self) -> int:
+        """Bits of the vector registers that the C compiler takes for granted on the target's CPU; 0 without vectors.
+
+        A CPU such as ``spacemit_x60``, or ``+zvl256b``, promises more than 128: at a smaller VLEN the program would be
+        silently wrong. Raises :class:`UsageError` for a CPU or an extension that the compiler does not know.
+        """
+        digest = hashlib.sha256("\0".join([version(), self.target.triple, self.target.cpu]).encode())
+        known = folder("cpus") / digest.hexdigest()[:32]
+        if not known.exists():
+            with replacing(known) as temporary:
+                source = temporary.with_suffix(".c")
+                try:
+                    source.touch()
+                    macros = self._run(
+                        ["cc", *self._target(), "-dM", "-E", str(source)], f"asking for {self.target.cpu}"
+                    )
+                finally:
+                    source.unlink(missing_ok=True)
+                found = re.search(r"^#define __riscv_v_min_vlen (\d+)$", macros, re.MULTILINE)
+                temporary.write_text(found[1] if found else "0")
+        return int(known.read_text())
+
     def assemble_data(self, data: Path, symbol: str, *, section: str = WEIGHTS_SECTION) -> Path:
         """An object that holds the bytes of a file as ``const unsigned char symbol[]``, 64-byte aligned."""
         made = data.with_suffix(".o")
         listing = data.with_suffix(".S")
         listing.write_text(
-            f'.section {section},"a",%progbits\n.globl {symbol}\n.balign 64\n{symbol}:\n.incbin "{data}"\n'
+            f'.section {section},"a",%progbits\n.globl {symbol}\n.balign 64\n{symbol}:\n.incbin "{data.name}"\n'
             f'.size {symbol}, . - {symbol}\n.section .note.GNU-stack,"",%progbits\n'
         )
-        self._run(["cc", *self._target(), "-c", str(listing), "-o", str(made)], "embedding the weights")
+        command = ["cc", *self._target(), "-c", listing.name, "-o", made.name]
+        self._run(command, "embedding the weights", cwd=data.parent)  # its path may hold what an assembler minds
         listing.unlink()
         return made
 
@@ -107,14 +135,18 @@ class Toolchain:
     def _target(self) -> list[str]:
         return ["-target", self.target.triple, f"-mcpu={self.target.cpu}"]
 
-    def _run(self, arguments: list[str], what: str) -> None:
+    def _run(self, arguments: list[str], what: str, cwd: Path | None = None) -> str:
         version()
         self.progress(what)
         done = subprocess.run(
-            [sys.executable, "-m", "ziglang", *arguments], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "ziglang", *arguments], capture_output=True, text=True, check=False, cwd=cwd
         )
         if done.returncode != 0:
             said = done.stderr.strip()
             if "No space left" in said or "NoSpaceLeft" in said:
                 raise StorageError(f"{what} failed: no space left on the disk")
+            if unknown := re.search(r"unknown CPU( feature)?: '(.*?)'", said):
+                kind = "extension" if unknown[1] else "CPU"
+                raise UsageError(f"the C compiler knows no {kind} {unknown[2]!r} for {self.target.triple}")
             raise ToolError(f"{what} failed:\n{said[-4000:]}")
+        return done.stdout
