@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -22,7 +21,7 @@ from pilotfish.compiler.ops import registry
 from pilotfish.compiler.ops.lowering import Lowering
 from pilotfish.compiler.passes.memory import MemoryPlan, plan_memory
 from pilotfish.compiler.targets import Target
-from pilotfish.errors import OperatorError, UsageError
+from pilotfish.errors import OperatorError
 
 Progress = Callable[[str], None]
 Shapes = Mapping[str, Sequence[int]]
@@ -41,7 +40,8 @@ def make_bundle(
 
     ``name`` prefixes the files and the C symbols. ``out`` is as it was before if anything fails.
     """
-    _check_name(name)
+    bundle.check_name(name)
+    target = toolchain.settled(target, progress)
     with bundle.staged(out) as folder:
         progress("reading the model")
         proto = onnx_import.read(model)
@@ -102,15 +102,3 @@ def _finish(compiled: Compiled, proto: onnx.ModelProto, folder: Path) -> bundle.
     )
     bundle.replace_file(folder / bundle.MANIFEST, bundle.dumps(manifest).encode())
     return manifest
-
-
-_NAMES_OF_C = frozenset({"intmax", "intptr", "max_align", "ptrdiff", "size", "ssize", "uintmax", "uintptr", "wchar",
-                         *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))})  # fmt: skip
-
-
-def _check_name(name: str) -> None:
-    """The name must do as the start of file names and of C names such as ``NAME_run`` and ``NAME_t``."""
-    if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]{0,62}", name, re.ASCII) or name.lower().startswith("pf_"):
-        raise UsageError(f"the name {name!r} cannot be: take letters, digits and _, a letter first, not pf_")
-    if name in _NAMES_OF_C:
-        raise UsageError(f"the name {name!r} cannot be: {name}_t is a type of C's own")

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -95,9 +95,8 @@ class Toolchain:
                 source = temporary.with_suffix(".c")
                 try:
                     source.touch()
-                    macros = self._run(
-                        ["cc", *self._target(), "-dM", "-E", str(source)], f"asking for {self.target.cpu}"
-                    )
+                    command = ["cc", *self._target(), "-dM", "-E", str(source)]
+                    macros = self._run(command, f"asking the C compiler about {self.target.cpu}")
                 finally:
                     source.unlink(missing_ok=True)
                 found = re.search(r"^#define __riscv_v_min_vlen (\d+)$", macros, re.MULTILINE)
@@ -150,3 +149,14 @@ class Toolchain:
                 raise UsageError(f"the C compiler knows no {kind} {unknown[2]!r} for {self.target.triple}")
             raise ToolError(f"{what} failed:\n{said[-4000:]}")
         return done.stdout
+
+
+def settled(target: Target, progress: Progress = lambda _: None) -> Target:
+    """The target with the vector length that its ``cpu``, which options may have changed, promises to the compiler."""
+    promised = Toolchain(target, progress).vlen_promised()
+    if (target.isa == "rvv") != bool(promised):
+        has, wants = ("vectors", "none") if promised else ("no vectors", "them")
+        raise UsageError(
+            f"-mcpu={target.cpu} has {has} and the target {target.name} wants {wants}: choose another target or CPU"
+        )
+    return replace(target, vlen=max(target.vlen, promised), vlen_min=max(target.vlen_min, promised))

@@ -2,6 +2,7 @@
 
 from pilotfish.bundle.directory import MANIFEST, fingerprint, open_checked
 from pilotfish.bundle.manifest import FileEntry, Manifest, Sizes, TensorEntry, dumps
+from pilotfish.bundle.names import check_name
 from pilotfish.bundle.staging import replace_file, staged
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Manifest",
     "Sizes",
     "TensorEntry",
+    "check_name",
     "dumps",
     "fingerprint",
     "open_checked",
