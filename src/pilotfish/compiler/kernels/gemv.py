@@ -41,10 +41,8 @@ def _shape(arguments: ArgValues) -> tuple[int, int, int]:
 def _meaning(arguments: ArgValues, buffers: Sequence[Array]) -> Mapping[int, Array]:
     x, w, bias, _ = (b.astype(np.float64) for b in buffers)
     k, n, nb = _shape(arguments)
-    if nb:
-        matrix = w.reshape(-1, k, nb).transpose(1, 0, 2).reshape(k, -1)[:, :n]
-    else:
-        matrix = w.reshape(n, k).T
+    blocks = w.reshape(-1, k, nb or 1)  # transposed weights are blocks of one column
+    matrix = blocks.transpose(1, 0, 2).reshape(k, -1)[:, :n]
     return {3: igemm.clamped(x @ matrix + bias, arguments)}
 
 
@@ -91,7 +89,7 @@ def _columns_cost(arguments: ArgValues, target: Target) -> float:
     while col < n:
         vl = min(nb - col % nb, n - col, 8 * target.lanes)
         lmul = next(m for m in (2, 4, 8) if vl <= m * target.lanes)
-        total += k * (2 * lmul + 2) + k // 8 * 2 + k % 8 * 2 + 3 * lmul + 60
+        total += k * (2 * lmul + 2) + k // 8 * 2 + k % 8 * 2 + 3 * lmul + 28
         col += vl
     return total
 

@@ -247,8 +247,13 @@ static int crosses(const struct kind *kind, const pf_igemm_args *a) {
 
 static void run(const struct kind *kind, const void *args, void *const *buf) {
     const pf_igemm_args a = flattened(args);
-    struct job job = {
-        .args = &a, .taps_x = a.taps_x, .half = a.k & 4, .passes = (a.k + 4) / 8, .rest = a.k & 3};
+    struct job job; /* not initialized: its pointers would be set to zero at every call */
+    job.args = &a;
+    job.taps_x = a.taps_x;
+    job.half = a.k & 4;
+    job.passes = (int32_t)((uint32_t)(a.k + 4) / 8);
+    job.rest = a.k & 3;
+    job.crossing = 0;
     job.clamps = (a.lo > -__builtin_inff()) + 2 * (a.hi < __builtin_inff());
     const int64_t passed = job.rest ? 8 * job.passes + job.rest - 1 : 8 * (job.passes - 1);
     job.step_x = 4 * (a.x_tap_x_stride - passed);
