@@ -78,6 +78,8 @@ static bool take_size(text *t, int64_t *out) {
     uint64_t value = 0;
     skip_spaces(t);
     if (t->at == t->end || *t->at < '0' || *t->at > '9') return false;
+    if (*t->at == '0' && t->end - t->at > 1 && t->at[1] >= '0' && t->at[1] <= '9')
+        return false; /* not Python's */
     while (t->at < t->end && *t->at >= '0' && *t->at <= '9') {
         value = value * 10 + (uint64_t)(*t->at++ - '0');
         if (value > (uint64_t)INT64_MAX / 16) return false;
@@ -151,7 +153,7 @@ static pf_npy_status parse_header(text t, pf_npy *out) {
 pf_npy_status pf_npy_parse(const unsigned char *file, size_t bytes, pf_npy *out) {
     if (!pf_npy_is(file, bytes)) return PF_NPY_MAGIC;
     if (bytes < 10) return PF_NPY_HEADER;
-    if (file[6] != 1 && file[6] != 2) return PF_NPY_VERSION;
+    if ((file[6] != 1 && file[6] != 2) || file[7] != 0) return PF_NPY_VERSION;
     size_t start = file[6] == 1 ? 10 : 12;
     if (bytes < start) return PF_NPY_HEADER;
     size_t length = file[8] | (size_t)file[9] << 8;
