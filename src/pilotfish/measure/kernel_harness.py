@@ -73,17 +73,17 @@ def _listing(rows: Sequence[Kernel]) -> str:
     return "\n".join(lines)
 
 
-def run_cases(target: Target, cases: Work, vlen: int = 0) -> list[tuple[Array, ...]]:
+def run_cases(target: Target, cases: Work, vlen: int | None = None) -> list[tuple[Array, ...]]:
     """All buffers of each case after its kernel ran, all in one process.
 
-    ``vlen`` is in bits, ignored without vectors. Raises :class:`ToolError`, naming the case, if a kernel
-    crashes, hangs, or writes beside its buffers.
+    ``vlen`` is in bits, the target's own if None, ignored without vectors. Raises :class:`ToolError`, naming
+    the case, if a kernel crashes, hangs, or writes beside its buffers.
     """
     start = [] if target.native else qemu.find().command(target, vlen)
     return _decode(cases, _results(target, cases, start))
 
 
-def count_cases(target: Target, cases: Work, vlen: int = 0) -> list[Executed]:
+def count_cases(target: Target, cases: Work, vlen: int | None = None) -> list[Executed]:
     """What each case executed, counted under QEMU, with about ten instructions of the call itself.
 
     Raises what :func:`run_cases` raises, and :class:`ToolError` if QEMU cannot count.

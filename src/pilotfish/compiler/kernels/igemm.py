@@ -5,7 +5,7 @@ Weights come in blocks of ``nb`` columns (:func:`pack`), or as a plain row-major
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import ceil
 
@@ -227,7 +227,11 @@ def _scalar_cost(args: ArgValues, target: Target) -> float:
     return float(_CALL + batch * rows * (depth * each + (fours + ones) * (quads + singles) * 40))
 
 
-def _row(name: str, cost: object, supports: object = None) -> Kernel:
+def _supports(args: ArgValues, _target: Target) -> bool:
+    return min(_ints(args, "taps_y", "taps_x", "k", "n", "nb")) > 0
+
+
+def _row(name: str, cost: Callable[[ArgValues, Target], float]) -> Kernel:
     return Kernel(
         name=name,
         family="igemm",
@@ -236,7 +240,8 @@ def _row(name: str, cost: object, supports: object = None) -> Kernel:
         buffers=("x", "w", "bias", "y"),
         meaning=_meaning,
         cases=_cases,
-        cost=cost,  # type: ignore[arg-type]
+        supports=_supports,
+        cost=cost,
         ulp=16,
     )
 
