@@ -18,7 +18,8 @@ from pilotfish.compiler import targets
 from pilotfish.compiler.graph import torch_import
 from pilotfish.compiler.targets import Target
 from pilotfish.errors import UsageError
-from pilotfish.measure import verify
+from pilotfish.measure import count, verify
+from pilotfish.measure.count import Counts
 from pilotfish.measure.verify import VerifyReport
 
 Array = np.ndarray[Any, Any]
@@ -133,6 +134,16 @@ class Bundle:
         want = verify.reference(self.path / reference.NAME, arrays)
         names = [tensor.name for tensor in self.manifest.outputs]
         return verify.compare(names, got, want, place=run.place(self.manifest.target, vlen), rtol=rtol)
+
+    def count(self, *, vlen: int | None = None, steps: bool = True, progress: Progress | None = None) -> Counts:
+        """Exactly what one inference executes under QEMU, by class and for each step: *counted*.
+
+        It runs on fixed pseudo-random inputs. ``steps`` costs a second run. Raises :class:`UsageError` for the target
+        ``host`` and :class:`ToolError` if this QEMU cannot count.
+        """
+        target, say = self.manifest.target, progress or (lambda _: None)
+        run.check_vlen(target, vlen)
+        return count.count(self.program, target, vlen=vlen, steps=steps, progress=say)
 
     def _run(self, arrays: Mapping[str, Array], vlen: int | None, progress: Progress | None) -> list[Array]:
         count = len(next(iter(arrays.values()), [None]))

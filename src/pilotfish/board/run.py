@@ -43,7 +43,8 @@ def run(
     registers in bits, the target's own if None. Raises :class:`MachineError` if it is too short for the program,
     :class:`UsageError` for a length on a target without vectors, :class:`ToolError` if the program fails.
     """
-    prefix = emulator(target, vlen, progress)
+    check_vlen(target, vlen)
+    prefix = [] if target.native else qemu.find(progress).command(target, vlen)
     with tempfile.TemporaryDirectory(prefix="pilotfish-run-") as name:
         folder = Path(name)
         command = [*prefix, str(program), "--output-dir", str(folder / "out")]
@@ -55,20 +56,20 @@ def run(
                 command += ["--input", f"{tensor}={file}"]
         except OSError as error:
             raise StorageError(f"cannot write in {folder}: {error.strerror or error}") from error
-        _execute(command)
-        files = [line.split("\t")[-1] for line in _execute([*prefix, str(program), "--list"]).splitlines()
+        execute(command)
+        files = [line.split("\t")[-1] for line in execute([*prefix, str(program), "--list"]).splitlines()
                  if line.startswith("output\t")]  # fmt: skip
         return [np.load(folder / "out" / file, allow_pickle=False) for file in files]
 
 
-def emulator(target: Target, vlen: int | None = None, progress: Progress = lambda _: None) -> Sequence[str]:
-    """The words that stand before a program of that target on the command line."""
+def check_vlen(target: Target, vlen: int | None) -> None:
+    """A vector length asked for means nothing to a program without vectors: :class:`UsageError`."""
     if vlen is not None and target.isa != "rvv":
         raise UsageError(f"the program was compiled for {target.name}, without vectors: a VLEN does not apply")
-    return [] if target.native else qemu.find(progress).command(target, vlen)
 
 
-def _execute(command: Sequence[str]) -> str:
+def execute(command: Sequence[str]) -> str:
+    """What the runner, or an emulator with it, prints; its exit status becomes the error that it stands for."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:

@@ -60,6 +60,8 @@ def load(path: Path, tensor: TensorEntry) -> tuple[Array, str]:
     ``.npy`` as it is; an image, decoded and fitted to the input; anything else as raw bytes in row-major order, of one
     or more inferences. Raises :class:`InputError` or :class:`StorageError`.
     """
+    if path.is_char_device():  # such as /dev/zero, which never ends
+        raise InputError(f"{path} is a device; give a file or a pipe")
     with storing(path, "read"):
         content = path.read_bytes()
     if content.startswith(NPY):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 Progress = Callable[[str], None]
@@ -26,7 +27,7 @@ def progress() -> Iterator[Progress]:
         yield lambda text: print(text, file=sys.stderr, flush=True)
         return
     with err.status("") as status:
-        yield lambda text: status.update(text.replace("[", r"\["))
+        yield lambda text: status.update(plain(text))
 
 
 def emit(data: Mapping[str, Any] | list[Any]) -> None:
@@ -59,6 +60,11 @@ def fail(text: str) -> None:
     """Print why a command failed."""
     err.print("[bold red]error:[/]", end=" ")
     err.print(text, markup=False)
+
+
+def plain(text: str) -> str:
+    """Text that rich prints as it is, brackets and all."""
+    return escape(text)
 
 
 def table(*columns: str, left: int = 1) -> Table:

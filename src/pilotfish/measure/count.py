@@ -8,7 +8,6 @@ instruction is one; a vector instruction as many as the registers it works on (`
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -16,8 +15,9 @@ from pathlib import Path
 
 from pilotfish.board import qemu
 from pilotfish.board.qemu import Qemu
+from pilotfish.board.run import execute
 from pilotfish.compiler.targets import Target
-from pilotfish.errors import InputError, MachineError, PilotfishError, StorageError, ToolError, UsageError
+from pilotfish.errors import ToolError, UsageError
 from pilotfish.measure import plugin
 
 Progress = Callable[[str], None]
@@ -25,7 +25,6 @@ Progress = Callable[[str], None]
 # The marks of the runner: board/runtime/pf_mark.h.
 _EMPTY, _EMPTY_STEP, _INFERENCE, _STEP = 2, 3, 1000, 1_000_000_000
 _EMPTY_RUN = 2  # instructions of the empty inference itself: li a0, 0; ret
-_ERRORS: Mapping[int, type[PilotfishError]] = {4: InputError, 6: MachineError, 8: StorageError}
 
 
 @dataclass(frozen=True)
@@ -185,11 +184,4 @@ class _Counter:
         return records
 
     def _run(self, start: list[str], *arguments: str) -> str:
-        done = subprocess.run(
-            [*start, str(self.program), *arguments], capture_output=True, text=True, errors="replace", check=False
-        )
-        if done.returncode:
-            error = _ERRORS.get(done.returncode, ToolError)
-            said = done.stderr.strip()[-2000:]
-            raise error(said or f"{self.program.name} ended with status {done.returncode}")
-        return done.stdout
+        return execute([*start, str(self.program), *arguments])
