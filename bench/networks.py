@@ -130,9 +130,9 @@ def resnet8() -> onnx.ModelProto:
 
 def kws() -> onnx.ModelProto:
     n = Net("kws", [1, 1, 49, 10])
-    x, c, hw = n.conv("input", 1, (49, 10), 64, (10, 4), 2, act="relu")
+    x, _c, hw = n.conv("input", 1, (49, 10), 64, (10, 4), 2, act="relu")
     for _ in range(4):
-        x, c, hw = n.conv(x, 64, hw, 64, 3, groups=64, act="relu")
+        x, _c, hw = n.conv(x, 64, hw, 64, 3, groups=64, act="relu")
         x, _c, hw = n.conv(x, 64, hw, 64, 1, act="relu")
     x = n.op("Flatten", [n.op("AveragePool", [x], kernel_shape=list(hw), strides=list(hw))], axis=1)
     return n.model(n.op("Softmax", [n.fc(x, 64, 12)], axis=1), [1, 12])
@@ -198,8 +198,8 @@ def resnet50() -> onnx.ModelProto:
     for width, repeat, first in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
         for i in range(repeat):
             stride = first if i == 0 else 1
-            y, yc, yhw = n.conv(x, c, hw, width, 1, act="relu")
-            y, yc, yhw = n.conv(y, width, yhw, width, 3, stride, pad=1, act="relu")
+            y, _yc, yhw = n.conv(x, c, hw, width, 1, act="relu")
+            y, _yc, yhw = n.conv(y, width, yhw, width, 3, stride, pad=1, act="relu")
             y, _yc, yhw = n.conv(y, width, yhw, width * 4, 1, scale=0.3)
             if i == 0:
                 x, _, _ = n.conv(x, c, hw, width * 4, 1, stride)
