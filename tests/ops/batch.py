@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from pilotfish.board import qemu
 from pilotfish.board.build import runtime_folder
 from pilotfish.board.toolchain import Toolchain
 from pilotfish.compiler.kernels import table
 from pilotfish.compiler.targets import Target
-from pilotfish.measure.kernel_harness import command
 from pilotfish.pipeline import Compiled
 
 Array = np.ndarray[Any, Any]
@@ -34,7 +34,9 @@ class Job:
     feeds: Mapping[str, Array]
 
 
-def run(jobs: Sequence[Job], target: Target, folder: Path, vlen: int = 0, per_file: int = 40) -> list[dict[str, Array]]:
+def run(
+    jobs: Sequence[Job], target: Target, folder: Path, vlen: int | None = None, per_file: int = 40
+) -> list[dict[str, Array]]:
     """The outputs of every job. Raises ``RuntimeError``, naming the model, if the program crashes."""
     program = build(jobs, target, folder, per_file)
     asked, answered = folder / "asked", folder / "answered"
@@ -43,8 +45,9 @@ def run(jobs: Sequence[Job], target: Target, folder: Path, vlen: int = 0, per_fi
             np.ascontiguousarray(job.feeds[name]).tobytes() for job in jobs for name in job.compiled.program.inputs
         )
     )
+    prefix = [] if target.native else qemu.find().command(target, vlen)
     done = subprocess.run(
-        [*command(program, target, vlen), str(asked), str(answered)], capture_output=True, text=True, timeout=600,
+        [*prefix, str(program), str(asked), str(answered)], capture_output=True, text=True, timeout=600,
         check=False,
     )  # fmt: skip
     data, at, results = answered.read_bytes() if answered.exists() else b"", 0, []

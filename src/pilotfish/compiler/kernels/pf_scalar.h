@@ -70,4 +70,10 @@ PF_INLINE double pf_rint(double a) {
     return size < 0x1p52 ? copysign((size + 0x1p52) - 0x1p52, a) : a;
 }
 
+/* An index that a tensor holds: negative ones count from the end, those outside take the nearest end. */
+PF_INLINE int64_t pf_index(int64_t i, int64_t size) {
+    i += i < 0 ? size : 0;
+    return i < 0 ? 0 : i >= size ? size - 1 : i;
+}
+
 #endif

@@ -20,7 +20,7 @@ from pilotfish.compiler.ops import loops
 from pilotfish.compiler.ops.body import Body, Printer, mapped, meaning, result_is_mask, width
 from pilotfish.compiler.ops.loops import Nest
 from pilotfish.compiler.ops.lowering import Lowering
-from pilotfish.compiler.ops.registry import CHANNELS_LAST, ChannelsLast, Operator
+from pilotfish.compiler.ops.registry import ChannelsLast, Operator
 from pilotfish.compiler.targets import Target
 
 
@@ -35,10 +35,7 @@ def emit(node: Node, low: Lowering, body: Body, inputs: Sequence[View], out: Vie
         return
     operands = [*inputs, out]
     source = Loop(body, operands, low.target).source()
-    pairs = tuple(
-        (i, len(inputs)) for i, view in enumerate(inputs) if view.type == out.type and view.strides == out.strides
-    )
-    low.generated(node, "elementwise", source, operands, inplace=pairs)
+    low.generated(node, "elementwise", source, operands, inplace=loops.replaceable(inputs, out))
 
 
 @dataclass
@@ -181,7 +178,7 @@ def numpy_meaning(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
 
 def channels_last(node: Node, _builder: Builder) -> tuple[Node, tuple[int, ...]]:
     """Elementwise operators do not care for the order of axes, if all operands have the same."""
-    return node.with_attrs(layout=CHANNELS_LAST), tuple(range(len(node.inputs)))
+    return node, tuple(range(len(node.inputs)))
 
 
 OPERATORS = (

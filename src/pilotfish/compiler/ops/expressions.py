@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 
 from pilotfish.compiler.graph import Graph, Node
-from pilotfish.compiler.kernels.table import Array
 from pilotfish.compiler.ops import elementwise, scalar
 from pilotfish.compiler.ops.body import Body, Instruction, simplified
 from pilotfish.compiler.ops.lowering import Lowering
-from pilotfish.compiler.ops.registry import ChannelsLast, Operator, onnx_meaning
+from pilotfish.compiler.ops.registry import ChannelsLast, Operator
 
 
 @dataclass(frozen=True)
@@ -217,12 +216,7 @@ def check(node: Node, graph: Graph) -> str | None:
     return None if expression(node, graph) else scalar.check(node, graph)
 
 
-def meaning(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
-    """ONNX's, in any layout."""
-    return onnx_meaning(replace(node, attrs={k: v for k, v in node.attrs.items() if k != "layout"}), inputs)
-
-
 OPERATORS = tuple(
-    Operator(op, lower, check, meaning, ChannelsLast(elementwise.channels_last), strided=True)
+    Operator(op, lower, check, channels_last=ChannelsLast(elementwise.channels_last), strided=True)
     for op in sorted(RULES.keys() | scalar.EXPRESSIONS.keys() | {"Cast", "CastLike"})
 )

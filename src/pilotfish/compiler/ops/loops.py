@@ -124,3 +124,14 @@ def scalar_loops(
 
 def _index(nest: Nest, operand: int) -> str:
     return nest.at(operand, len(nest.dims)).removeprefix(" + ") or "0"
+
+
+def replaceable(inputs: Sequence[View], out: View) -> tuple[tuple[int, int], ...]:
+    """Pairs (input, output) of operands that may share memory: read and written at the same places in order."""
+    return tuple(
+        (i, len(inputs))
+        for i, view in enumerate(inputs)
+        if view.type == out.type
+        and view.strides == out.strides
+        and all(other == view or other.buffer != view.buffer for other in inputs)
+    )

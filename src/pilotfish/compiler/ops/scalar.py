@@ -192,9 +192,7 @@ def lower(node: Node, low: Lowering) -> None:
     target = f"({CTYPES[out.type.dtype.name]})"
     statement = f"{{y}} = {target}{expression(node, types, operands)};"
     body = loops.scalar_loops(out.type.shape, [*views, out], 1, statement, [*names, "y"])
-    pairs = tuple((i, len(views)) for i, v in enumerate(views)
-                  if v.type == out.type and v.strides == out.strides)  # fmt: skip
-    low.generated(node, node.op.lower(), body, [*views, out], inplace=pairs, scalar=True)
+    low.generated(node, node.op.lower(), body, [*views, out], inplace=loops.replaceable(views, out), scalar=True)
 
 
 def check(node: Node, graph: Graph) -> str | None:
