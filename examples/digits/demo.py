@@ -46,7 +46,7 @@ def main() -> None:
 
     bundle = pilotfish.compile(model, target=TARGET, output=OUT, progress=print)
     logits = bundle.run({"input": inputs}, progress=print)["logits"].reshape(len(images), -1)
-    counts = bundle.count(vlen=VLEN)
+    counts = bundle.count(vlen=VLEN, progress=print)
     want = reference(model, inputs)
 
     taken, expected = logits.argmax(axis=1), want.argmax(axis=1)
@@ -61,13 +61,15 @@ def main() -> None:
         line(f"accuracy on {name}", f"{100 * right / len(labels):.2f} %", f"{right} of {len(labels)}")
     line("same answer", f"{same} of {len(labels)}")
     line("largest difference", f"{difference:.1e}", f"of any output; allowed {BOUND:.0e}")
-    line("instructions per inference", f"{counts.instructions:,}", f"counted, VLEN {VLEN}")
-    line("of them vector", f"{counts.vector:,}", f"{100 * counts.vector / counts.instructions:.0f} %")
+    total = counts.total
+    line("instructions per inference", f"{total.instructions:,}", f"counted under {counts.where}")
+    line("of them vector", f"{total.vector:,}", f"{100 * total.vector / total.instructions:.0f} %")
+    for step in counts.steps:
+        line(f"  in {step.node}", f"{step.executed.instructions:,}", step.kernel)
     line(
         "program", f"{sizes.program_bytes:,} bytes", f"static; {sizes.program_without_weights_bytes:,} without weights"
     )
     line("arena", f"{arena:,} bytes", f"lower bound {bound:,}: {100 * (arena / bound - 1):.1f} % above")
-    print("kernels: " + ", ".join(step.kernel for step in bundle.manifest.steps))
 
     drawn = OUT.with_suffix(".png")
     picture.draw(drawn, images, labels, logits, bundle.manifest)
