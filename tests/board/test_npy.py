@@ -123,7 +123,7 @@ def damaged(rng: random.Random) -> bytes:
     file = saved(array, rng.choice([(1, 0), (2, 0)]))
     start = 10 if file[6] == 1 else 12
     begin, header, data = file[:start], bytearray(file[start : -array.nbytes].rstrip()), array.tobytes()
-    for _ in range(rng.randint(1, 3)):
+    for _ in range(rng.randrange(3)):
         at, piece = rng.randrange(len(header) + 1), rng.choice(PIECES)
         change = rng.randrange(5)
         if change == 0:
@@ -159,7 +159,7 @@ def test_a_damaged_file_is_refused_or_means_what_numpy_says(pipe: Pipe) -> None:
         assert got.shape == want.shape and got.dtype == want.dtype, file
         assert got.tobytes() == want.tobytes()
         accepted += 1
-    assert accepted > 100
+    assert accepted > 1000
 
 
 @settings(max_examples=500, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -37,9 +38,25 @@ def link(folder: Path, target_name: str, *flags: str) -> list[str]:
     return [*([] if target.native else qemu.find().command(target, 256)), str(program)]
 
 
-@pytest.fixture(scope="module", params=["host", "rv64gcv", "rv64gc"])
+def sanitized(folder: Path) -> list[str]:
+    """The program for this machine with run-time checks of memory and arithmetic."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc here")
+    program = folder / "fake"
+    sources = [FAKE, *(c for c in RUNTIME.glob("*.c") if c.stem != "pf_api")]
+    flags = ["-std=c11", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{RUNTIME}"]
+    command = ["gcc", *flags, "-Wall", "-Wextra", "-Werror", "-o", str(program), *map(str, sources)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "cannot find" in built.stderr:
+        pytest.skip("this gcc has no sanitizers")
+    assert built.returncode == 0, built.stderr
+    return [str(program)]
+
+
+@pytest.fixture(scope="module", params=["host", "sanitized", "rv64gcv", "rv64gc"])
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return link(tmp_path_factory.mktemp(request.param), request.param)
+    folder = tmp_path_factory.mktemp(request.param)
+    return sanitized(folder) if request.param == "sanitized" else link(folder, request.param)
 
 
 @pytest.fixture
