@@ -29,7 +29,7 @@ test-all: lint ## lint, then all tests (about an hour)
 	$(python) -m pytest $(PYTEST)
 
 bench: $(VENV)/.demo ## counted instructions of the fixed networks, beside the peers' figures
-	$(python) bench/networks.py
+	$(python) bench/counts.py
 
 lint: $(VENV)/.test ## style, types, room borders, C format
 	echo 'ruff check';        $(python) -m ruff check --quiet --output-format concise
