@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from pilotfish.board.cache import folder, replacing
+from pilotfish.bundle.directory import storing
 from pilotfish.compiler.targets import Target
 from pilotfish.errors import StorageError, ToolError, ToolMissingError, UsageError
 
@@ -34,6 +37,7 @@ CODE = (
     "-g0",
 )
 WEIGHTS_SECTION = ".rodata.weights"
+_LITTLE_SPACE = 1 << 28  # bytes; more than a program of ours takes
 # Start-up code and libc are built without vectors, once for all RISC-V targets: the program itself must be
 # able to find out, and say, that the machine has none.
 LIBC_CPU = {"riscv64-linux-musl": "baseline_rv64"}
@@ -107,10 +111,11 @@ class Toolchain:
         """An object that holds the bytes of a file as ``const unsigned char symbol[]``, 64-byte aligned."""
         made = data.with_suffix(".o")
         listing = data.with_suffix(".S")
-        listing.write_text(
-            f'.section {section},"a",%progbits\n.globl {symbol}\n.balign 64\n{symbol}:\n.incbin "{data.name}"\n'
-            f'.size {symbol}, . - {symbol}\n.section .note.GNU-stack,"",%progbits\n'
-        )
+        with storing(listing):
+            listing.write_text(
+                f'.section {section},"a",%progbits\n.globl {symbol}\n.balign 64\n{symbol}:\n.incbin "{data.name}"\n'
+                f'.size {symbol}, . - {symbol}\n.section .note.GNU-stack,"",%progbits\n'
+            )
         command = ["cc", *self._target(), "-c", listing.name, "-o", made.name]
         self._run(command, "embedding the weights", cwd=data.parent)  # its path may hold what an assembler minds
         listing.unlink()
@@ -129,7 +134,8 @@ class Toolchain:
         command = ["cc", "-target", self.target.triple, f"-mcpu={cpu}", "-O2", "-static"]
         command += ["-Wl,--gc-sections", *(["-s"] if strip else []), *map(str, objects), "-o", str(out)]
         self._run(command, f"linking {out.name}{first}")
-        started.touch()
+        with storing(started):
+            started.touch()
 
     def _target(self) -> list[str]:
         return ["-target", self.target.triple, f"-mcpu={self.target.cpu}"]
@@ -140,15 +146,20 @@ class Toolchain:
         done = subprocess.run(
             [sys.executable, "-m", "ziglang", *arguments], capture_output=True, text=True, check=False, cwd=cwd
         )
-        if done.returncode != 0:
-            said = done.stderr.strip()
-            if "No space left" in said or "NoSpaceLeft" in said:
-                raise StorageError(f"{what} failed: no space left on the disk")
-            if unknown := re.search(r"unknown CPU( feature)?: '(.*?)'", said):
-                kind = "extension" if unknown[1] else "CPU"
-                raise UsageError(f"the C compiler knows no {kind} {unknown[2]!r} for {self.target.triple}")
-            raise ToolError(f"{what} failed:\n{said[-4000:]}")
-        return done.stdout
+        if done.returncode == 0:
+            return done.stdout
+        said = done.stderr.strip()
+        if "No space left" in said or "NoSpaceLeft" in said:
+            raise StorageError(f"{what} failed: no space left on the disk")
+        if unknown := re.search(r"unknown CPU( feature)?: '(.*?)'", said):
+            kind = "extension" if unknown[1] else "CPU"
+            raise UsageError(f"the C compiler knows no {kind} {unknown[2]!r} for {self.target.triple}")
+        if done.returncode < 0 and not said:  # LLVM's linker aborts without a word where it cannot write
+            free = shutil.disk_usage(cwd or Path(arguments[-1]).parent).free
+            error = StorageError if free < _LITTLE_SPACE else ToolError
+            name = signal.Signals(-done.returncode).name
+            raise error(f"{what} failed: the compiler was ended by {name}, with {free:,} bytes left on the disk")
+        raise ToolError(f"{what} failed:\n{said[-4000:]}")
 
 
 def settled(target: Target, progress: Progress = lambda _: None) -> Target:
