@@ -1,0 +1,543 @@
+/* Winograd convolution F(4x4, 3x3) and F(2x2, 3x3), after Lavin and Gray, "Fast Algorithms for Convolutional Neural
+ * Networks" (2015), with the points 0, 1, -1, 2, -2. For a strip of tiles at a time: transform inputs, one matrix
+ * product for each of the tile's 36 (16) elements, transform results. winograd.h has the arguments. */
+#include "winograd.h"
+
+#include <math.h>
+
+#include "pf_kernel.h"
+
+/* Transformed inputs lie in rows of PITCH channels, a constant, so that one pointer reaches those of all tiles of a
+ * matrix product. Up to half of that, two elements share a row. */
+enum { PITCH = 32, CACHE_LINE = 16 };
+
+/* One direction of a transform, done several times: a vector of channels from each of a row of places, to each of
+ * another. Steps count elements. */
+struct pass {
+    int64_t src_step, src_next;          /* to the next place, to the next time */
+    int64_t dst_even, dst_odd, dst_next; /* from even and odd places to the next one, to the next time */
+    const pf_winograd_args *clamp;       /* of the last direction */
+};
+
+/* Only `valid` places are written. */
+typedef void pass_fn(const struct pass *p, const float *src, float *dst, int32_t count, int32_t valid,
+                     size_t vl);
+
+struct layer {
+    const pf_winograd_args *args;
+    int32_t tile, elements; /* rows of an output tile; (tile + 2) squared */
+    int32_t across, down;   /* tiles in a picture's row, in its column */
+    int32_t strip;          /* tiles at a time */
+    int32_t depth;          /* rows of w for each element */
+    int64_t v_even, v_odd;  /* from even and odd elements of the transformed input to the next one */
+    int64_t v_block;        /* from PITCH channels to the next */
+    int64_t m_step;         /* from an element of the products to the next */
+    float *v, *m, *between; /* scratch: transformed input, products, and what lies between two passes */
+};
+
+/* m[element][tile][column] = v[element][tile][channel] * w[element][channel][column], and bias where all outputs of
+ * a tile take an element as it is. */
+typedef void product_fn(const struct layer *l, const float *w, const float *bias, int32_t tiles,
+                        int32_t columns);
+
+/* Tiles at a time: 14 or 28, both multiples of what a matrix product takes at once, or all if there are few more. Few
+ * while the weights fit in a cache, and where channels are many; else the weights would be read too often. winograd.py
+ * has the same rule. */
+static int32_t strip_of(const struct layer *l, int32_t total) {
+    const pf_winograd_args *a = l->args;
+    const int64_t weights = (int64_t)l->elements * l->depth * a->n;
+    const int32_t most = weights <= 65536 || a->channels > 64 ? 14 : 28;
+    return total <= most + most / 2 ? total : most;
+}
+
+static struct layer laid_out(const pf_winograd_args *a, int32_t tile, float *scratch) {
+    struct layer l = {.args = a, .tile = tile, .elements = (tile + 2) * (tile + 2)};
+    l.across = (a->cols + tile - 1) / tile;
+    l.down = (a->rows + tile - 1) / tile;
+    l.depth = (a->channels + 3) / 4 * 4;
+    l.strip = strip_of(&l, a->batch * l.across * l.down);
+    const int64_t blocks = (a->channels + PITCH - 1) / PITCH;
+    const int shared = a->channels <= PITCH / 2;
+    l.v_block = (int64_t)l.strip * PITCH;
+    /* A cache line more from element to element, so that they do not all fall in one set of a cache. */
+    const int64_t v_step = blocks * l.v_block + CACHE_LINE;
+    l.v_even = shared ? PITCH / 2 : v_step;
+    l.v_odd = shared ? v_step - PITCH / 2 : v_step;
+    l.m_step = (int64_t)(l.strip + 1) / 2 * 2 * a->nb + CACHE_LINE;
+    l.between = scratch;
+    l.v = l.between + l.elements * PITCH;
+    l.m = l.v + (shared ? l.elements / 2 : l.elements) * v_step;
+    return l;
+}
+
+/* Where the element begins in the transformed inputs. */
+static int64_t v_place(const struct layer *l, int32_t element) {
+    return element / 2 * (l->v_even + l->v_odd) + element % 2 * l->v_even;
+}
+
+struct method {
+    int32_t tile;
+    pass_fn *in, *out, *wide_in, *wide_out; /* the wide ones for more than `narrow` channels */
+    int32_t narrow, wide;                   /* most channels at a time */
+    product_fn *product;
+};
+
+/* A tile's channels through two directions of a transform. */
+static void transform_in(const struct layer *l, const struct method *f, const struct pass p[2],
+                         const float *x, float *v) {
+    const int32_t t = l->tile + 2, channels = l->args->channels, wide = channels > f->narrow;
+    const int32_t most = PF_MIN(wide ? f->wide : f->narrow, PITCH);
+    pass_fn *const in = wide ? f->wide_in : f->in;
+    PF_ROLLED for (int32_t c = 0; c < channels; c += most) {
+        const size_t vl = (size_t)PF_MIN(most, channels - c);
+        in(&p[0], x + c, l->between, t, t, vl);
+        in(&p[1], l->between, v + c / PITCH * l->v_block + c % PITCH, t, t, vl);
+    }
+}
+
+static void transform_out(const struct layer *l, const struct method *f, const struct pass p[2],
+                          const float *m, float *y, int32_t columns, int32_t rows, int32_t cols) {
+    const int32_t wide = columns > f->narrow, most = PF_MIN(wide ? f->wide : f->narrow, PITCH);
+    pass_fn *const out = wide ? f->wide_out : f->out;
+    PF_ROLLED for (int32_t c = 0; c < columns; c += most) {
+        const size_t vl = (size_t)PF_MIN(most, columns - c);
+        out(&p[0], m + c, l->between, l->tile + 2, l->tile, vl);
+        out(&p[1], l->between, y + c, cols, rows, vl);
+    }
+}
+
+static void convolve(const pf_winograd_args *a, void *const *buf, const struct method *f) {
+    const struct layer l = laid_out(a, f->tile, buf[4]);
+    const int32_t tile = l.tile, t = tile + 2, total = a->batch * l.across * l.down;
+    const struct pass in[2] = {
+        {a->x_row_stride, a->x_col_stride, t * PITCH, t * PITCH, PITCH, NULL},
+        {PITCH, t * PITCH, l.v_even, l.v_odd, t / 2 * (l.v_even + l.v_odd), NULL},
+    };
+    const struct pass out[2] = {
+        {l.m_step, t * l.m_step, PITCH, PITCH, tile * PITCH, NULL},
+        {tile * PITCH, PITCH, a->y_row_stride, a->y_row_stride, a->y_col_stride, a},
+    };
+    if (l.depth > a->channels) {
+        PF_ROLLED for (float *v = l.v; v < l.m; v++) *v = 0;
+    }
+    PF_ROLLED for (int32_t first = 0; first < total; first += l.strip) {
+        const int32_t tiles = PF_MIN(l.strip, total - first);
+        PF_ROLLED for (int32_t i = 0; i < tiles; i++) {
+            const int32_t col = (first + i) % l.across, line = (first + i) / l.across;
+            const int32_t row = line % l.down, image = line / l.down;
+            const float *x = (const float *)buf[0] + image * a->x_batch_stride +
+                             row * tile * a->x_row_stride + col * tile * a->x_col_stride;
+            transform_in(&l, f, in, x, l.v + i * PITCH);
+        }
+        const float *w = buf[1];
+        PF_ROLLED for (int32_t n = 0; n < a->n; n += a->nb, w += (int64_t)l.elements * l.depth * a->nb) {
+            const int32_t columns = PF_MIN(a->nb, a->n - n);
+            f->product(&l, w, (const float *)buf[2] + n, tiles, columns);
+            PF_ROLLED for (int32_t i = 0; i < tiles; i++) {
+                const int32_t col = (first + i) % l.across, line = (first + i) / l.across;
+                const int32_t row = line % l.down, image = line / l.down;
+                float *y = (float *)buf[3] + image * a->y_batch_stride + row * tile * a->y_row_stride +
+                           col * tile * a->y_col_stride + n;
+                transform_out(&l, f, out, l.m + i * (int64_t)a->nb, y, columns,
+                              PF_MIN(tile, a->rows - row * tile), PF_MIN(tile, a->cols - col * tile));
+            }
+        }
+    }
+}
+
+#if PF_RVV
+
+#define PF_JOIN(a, b, c) PF_JOIN_(a, b, c)
+#define PF_JOIN_(a, b, c) a##b##c
+#define PF_TEXT(a) PF_TEXT_(a)
+#define PF_TEXT_(a) #a
+#define ROLL1(X, a) X(0, a)
+#define ROLL2(X, a) ROLL1(X, a) X(1, a)
+#define ROLL3(X, a) ROLL2(X, a) X(2, a)
+#define ROLL4(X, a) ROLL3(X, a) X(3, a)
+#define ROLL5(X, a) ROLL4(X, a) X(4, a)
+#define ROLL6(X, a) ROLL5(X, a) X(5, a)
+#define ROLL7(X, a) ROLL6(X, a) X(6, a)
+#define ROLL8(X, a) ROLL7(X, a) X(7, a)
+#define ROLL9(X, a) ROLL8(X, a) X(8, a)
+#define ROLL10(X, a) ROLL9(X, a) X(9, a)
+#define ROLL11(X, a) ROLL10(X, a) X(10, a)
+#define ROLL12(X, a) ROLL11(X, a) X(11, a)
+#define ROLL13(X, a) ROLL12(X, a) X(12, a)
+#define ROLL14(X, a) ROLL13(X, a) X(13, a)
+
+/* What the products of one element have in common. */
+struct product {
+    size_t vl;
+    int64_t w_row, m_row, v_block;
+    int32_t blocks;     /* of PITCH channels */
+    int32_t last_quads; /* of channels in the last one */
+    const float *bias;
+};
+
+typedef void tile_fn(const struct product *p, const float *v, const float *w, float *m);
+
+#define LMUL 4
+#define ROWS 1
+#define ROLL ROLL1
+#include "winograd_tile.h"
+#define ROWS 2
+#define ROLL ROLL2
+#include "winograd_tile.h"
+#define ROWS 3
+#define ROLL ROLL3
+#include "winograd_tile.h"
+#define ROWS 4
+#define ROLL ROLL4
+#include "winograd_tile.h"
+#define ROWS 5
+#define ROLL ROLL5
+#include "winograd_tile.h"
+#define ROWS 6
+#define ROLL ROLL6
+#include "winograd_tile.h"
+#define ROWS 7
+#define ROLL ROLL7
+#include "winograd_tile.h"
+#undef LMUL
+#define LMUL 2
+#define ROWS 2
+#define ROLL ROLL2
+#include "winograd_tile.h"
+#define ROWS 4
+#define ROLL ROLL4
+#include "winograd_tile.h"
+#define ROWS 6
+#define ROLL ROLL6
+#include "winograd_tile.h"
+#define ROWS 8
+#define ROLL ROLL8
+#include "winograd_tile.h"
+#define ROWS 10
+#define ROLL ROLL10
+#include "winograd_tile.h"
+#define ROWS 12
+#define ROLL ROLL12
+#include "winograd_tile.h"
+#define ROWS 14
+#define ROLL ROLL14
+#include "winograd_tile.h"
+#undef LMUL
+
+static tile_fn *const TILES_M4[7] = {tile_m4_1, tile_m4_2, tile_m4_3, tile_m4_4,
+                                     tile_m4_5, tile_m4_6, tile_m4_7};
+static tile_fn *const TILES_M2[7] = {tile_m2_2,  tile_m2_4,  tile_m2_6, tile_m2_8,
+                                     tile_m2_10, tile_m2_12, tile_m2_14};
+
+/* In units of rows (1 or 2), the tiles are split evenly among as few calls as possible. */
+PF_INLINE void product(const struct layer *l, const float *w, const float *bias, int32_t tiles,
+                       int32_t columns, tile_fn *const *tile, int32_t unit, int32_t vlmax) {
+    const int32_t units = (tiles + unit - 1) / unit, calls = (units + 6) / 7, low = units / calls;
+    const int32_t taller = units % calls;
+    const int32_t nb = l->args->nb, channels = l->args->channels;
+    struct product p = {
+        .w_row = nb, .m_row = nb, .v_block = l->v_block, .blocks = (channels + PITCH - 1) / PITCH};
+    p.last_quads = (l->depth - (p.blocks - 1) * PITCH) / 4;
+    PF_ROLLED for (int32_t column = 0; column < columns; column += vlmax) {
+        p.vl = (size_t)PF_MIN(vlmax, columns - column);
+        const float *w_element = w + column;
+        float *m_element = l->m + column;
+        PF_ROLLED for (int32_t e = 0; e < l->elements; e++) {
+            /* The only element that all outputs of a tile take with factor 1. */
+            p.bias = e == l->tile + 3 ? bias + column : NULL;
+            const float *v = l->v + v_place(l, e);
+            float *m = m_element;
+            PF_ROLLED for (int32_t i = 0; i < calls; i++) {
+                const int32_t height = low + (i < taller);
+                tile[height - 1](&p, v, w_element, m);
+                v += height * unit * PITCH;
+                m += height * unit * (int64_t)nb;
+            }
+            w_element += (int64_t)l->depth * nb;
+            m_element += l->m_step;
+        }
+    }
+}
+
+static void product_m4(const struct layer *l, const float *w, const float *bias, int32_t tiles,
+                       int32_t columns) {
+    product(l, w, bias, tiles, columns, TILES_M4, 1, (int32_t)__riscv_vsetvlmax_e32m4());
+}
+
+static void product_m2(const struct layer *l, const float *w, const float *bias, int32_t tiles,
+                       int32_t columns) {
+    product(l, w, bias, tiles, columns, TILES_M2, 2, (int32_t)__riscv_vsetvlmax_e32m2());
+}
+
+/* The one-dimensional transforms. They are rolled loops with steps known at run time: with addresses known at compile
+ * time clang keeps so many of them that it spills. The order of operations lets LMUL 4 fit in the registers. */
+#define PF_NEXT(p, step) (p += (step), p - (step))
+#define PF_STORE_NEXT(x, step) \
+    __riscv_vse32(d, x, vl);   \
+    d += step;
+#define PF_CLAMP(x)                         \
+    x = __riscv_vfmax(x, p->clamp->lo, vl); \
+    if (bounded) x = __riscv_vfmin(x, p->clamp->hi, vl);
+
+#define PF_PASSES(LM)                                                                                       \
+    static __attribute__((noinline)) void f4_in_m##LM(const struct pass *p, const float *src, float *dst,   \
+                                                      int32_t count, int32_t valid, size_t vl) {            \
+        (void)valid;                                                                                        \
+        const int64_t step = p->src_step, even = p->dst_even, odd = p->dst_odd;                             \
+        const int64_t src_next = p->src_next, dst_next = p->dst_next;                                       \
+        PF_ROLLED do {                                                                                      \
+            const float *s = src;                                                                           \
+            float *d = dst;                                                                                 \
+            vfloat32m##LM##_t d0 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, 2 * step), vl);                      \
+            vfloat32m##LM##_t d2 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, 2 * step), vl);                      \
+            vfloat32m##LM##_t d4 = __riscv_vle32_v_f32m##LM(s, vl);                                         \
+            s = src + step;                                                                                 \
+            d0 = __riscv_vfnmsac(__riscv_vfmadd(d0, 4.0f, d4, vl), 5.0f, d2, vl);                           \
+            PF_STORE_NEXT(d0, even)                                                                         \
+            vfloat32m##LM##_t d1 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, 2 * step), vl);                      \
+            vfloat32m##LM##_t d3 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, 2 * step), vl);                      \
+            vfloat32m##LM##_t d5 = __riscv_vle32_v_f32m##LM(s, vl);                                         \
+            vfloat32m##LM##_t e = __riscv_vfsub(d4, d2, vl), o = __riscv_vfsub(d3, d1, vl);                 \
+            d4 = __riscv_vfnmsac(d4, 4.0f, d2, vl);                                                         \
+            d5 = __riscv_vfmacc(__riscv_vfnmsac(d5, 5.0f, d3, vl), 4.0f, d1, vl);                           \
+            d3 = __riscv_vfnmsac(d3, 4.0f, d1, vl);                                                         \
+            PF_STORE_NEXT(__riscv_vfadd(d4, d3, vl), odd)                                                   \
+            PF_STORE_NEXT(__riscv_vfsub(d4, d3, vl), even)                                                  \
+            o = __riscv_vfmadd(o, 2.0f, e, vl); /* e + 2o */                                                \
+            e = __riscv_vfmsub(e, 2.0f, o, vl); /* e - 2o = 2e - (e + 2o) */                                \
+            PF_STORE_NEXT(o, odd)                                                                           \
+            PF_STORE_NEXT(e, even)                                                                          \
+            PF_STORE_NEXT(d5, odd)                                                                          \
+            src += src_next;                                                                                \
+            dst += dst_next;                                                                                \
+        }                                                                                                   \
+        while (--count)                                                                                     \
+            ;                                                                                               \
+    }                                                                                                       \
+    static __attribute__((noinline)) void f4_out_m##LM(const struct pass *p, const float *src, float *dst,  \
+                                                       int32_t count, int32_t valid, size_t vl) {           \
+        const int64_t step = p->src_step, src_next = p->src_next, next = p->dst_next;                       \
+        const int bounded = p->clamp && p->clamp->hi < INFINITY;                                            \
+        float *d0 = dst, *d1 = valid > 1 ? dst + p->dst_even : dst;                                         \
+        float *d2 = valid > 2 ? dst + 2 * p->dst_even : dst, *d3 = valid > 3 ? dst + 3 * p->dst_even : dst; \
+        PF_ROLLED do {                                                                                      \
+            const float *s = src;                                                                           \
+            vfloat32m##LM##_t m0 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
+            vfloat32m##LM##_t m1 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
+            vfloat32m##LM##_t m2 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
+            vfloat32m##LM##_t a = __riscv_vfadd(m1, m2, vl), b = __riscv_vfsub(m1, m2, vl);                 \
+            vfloat32m##LM##_t m3 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
+            vfloat32m##LM##_t m4 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
+            const vfloat32m##LM##_t c = __riscv_vfadd(m3, m4, vl), e = __riscv_vfsub(m3, m4, vl);           \
+            vfloat32m##LM##_t m5 = __riscv_vle32_v_f32m##LM(s, vl);                                         \
+            m5 = __riscv_vfmacc(__riscv_vfadd(m5, b, vl), 8.0f, e, vl);                                     \
+            b = __riscv_vfmacc(b, 2.0f, e, vl);                                                             \
+            m0 = __riscv_vfadd(__riscv_vfadd(m0, a, vl), c, vl);                                            \
+            a = __riscv_vfmacc(a, 4.0f, c, vl);                                                             \
+            if (p->clamp) {                                                                                 \
+                PF_CLAMP(m0) PF_CLAMP(b) PF_CLAMP(a) PF_CLAMP(m5)                                           \
+            }                                                                                               \
+            __riscv_vse32(d3, m5, vl); /* a place that is not valid is place 0, which is written last */    \
+            __riscv_vse32(d2, a, vl);                                                                       \
+            __riscv_vse32(d1, b, vl);                                                                       \
+            __riscv_vse32(d0, m0, vl);                                                                      \
+            src += src_next;                                                                                \
+            d0 += next, d1 += next, d2 += next, d3 += next;                                                 \
+        }                                                                                                   \
+        while (--count)                                                                                     \
+            ;                                                                                               \
+    }                                                                                                       \
+    static __attribute__((noinline)) void f2_in_m##LM(const struct pass *p, const float *src, float *dst,   \
+                                                      int32_t count, int32_t valid, size_t vl) {            \
+        (void)valid;                                                                                        \
+        const int64_t step = p->src_step, even = p->dst_even, odd = p->dst_odd;                             \
+        const int64_t src_next = p->src_next, dst_next = p->dst_next;                                       \
+        PF_ROLLED do {                                                                                      \
+            const float *s = src;                                                                           \
+            float *d = dst;                                                                                 \
+            const vfloat32m##LM##_t d0 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                    \
+            const vfloat32m##LM##_t d1 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                    \
+            const vfloat32m##LM##_t d2 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                    \
+            const vfloat32m##LM##_t d3 = __riscv_vle32_v_f32m##LM(s, vl);                                   \
+            PF_STORE_NEXT(__riscv_vfsub(d0, d2, vl), even)                                                  \
+            PF_STORE_NEXT(__riscv_vfadd(d1, d2, vl), odd)                                                   \
+            PF_STORE_NEXT(__riscv_vfsub(d2, d1, vl), even)                                                  \
+            PF_STORE_NEXT(__riscv_vfsub(d1, d3, vl), odd)                                                   \
+            src += src_next;                                                                                \
+            dst += dst_next;                                                                                \
+        }                                                                                                   \
+        while (--count)                                                                                     \
+            ;                                                                                               \
+    }                                                                                                       \
+    static __attribute__((noinline)) void f2_out_m##LM(const struct pass *p, const float *src, float *dst,  \
+                                                       int32_t count, int32_t valid, size_t vl) {           \
+        const int64_t step = p->src_step, src_next = p->src_next, next = p->dst_next;                       \
+        const int bounded = p->clamp && p->clamp->hi < INFINITY;                                            \
+        float *d0 = dst, *d1 = valid > 1 ? dst + p->dst_even : dst;                                         \
+        PF_ROLLED do {                                                                                      \
+            const float *s = src;                                                                           \
+            vfloat32m##LM##_t m0 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
+            vfloat32m##LM##_t m1 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
+            vfloat32m##LM##_t m2 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
+            vfloat32m##LM##_t m3 = __riscv_vle32_v_f32m##LM(s, vl);                                         \
+            m0 = __riscv_vfadd(__riscv_vfadd(m0, m1, vl), m2, vl);                                          \
+            m1 = __riscv_vfsub(__riscv_vfsub(m1, m2, vl), m3, vl);                                          \
+            if (p->clamp) {                                                                                 \
+                PF_CLAMP(m0) PF_CLAMP(m1)                                                                   \
+            }                                                                                               \
+            __riscv_vse32(d1, m1, vl);                                                                      \
+            __riscv_vse32(d0, m0, vl);                                                                      \
+            src += src_next;                                                                                \
+            d0 += next, d1 += next;                                                                         \
+        }                                                                                                   \
+        while (--count)                                                                                     \
+            ;                                                                                               \
+    }
+
+PF_PASSES(2)
+PF_PASSES(4)
+
+#define PF_WINOGRAD(F, MR, LM)                                                         \
+    void f32_winograd_f##F##_##MR##x##LM##v__rvv(const void *args, void *const *buf) { \
+        const struct method method = {F,                                               \
+                                      f##F##_in_m2,                                    \
+                                      f##F##_out_m2,                                   \
+                                      f##F##_in_m4,                                    \
+                                      f##F##_out_m4,                                   \
+                                      (int32_t)__riscv_vsetvlmax_e32m2(),              \
+                                      (int32_t)__riscv_vsetvlmax_e32m4(),              \
+                                      product_m##LM};                                  \
+        convolve(args, buf, &method);                                                  \
+    }
+
+PF_WINOGRAD(4, 7, 4)
+PF_WINOGRAD(4, 14, 2)
+PF_WINOGRAD(2, 7, 4)
+PF_WINOGRAD(2, 14, 2)
+
+#endif
+
+/* Without vectors; the compiler may vectorize the loops over channels. */
+static void f4_in_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t valid,
+                         size_t vl) {
+    (void)valid;
+    const int64_t step = p->src_step, pair = p->dst_even + p->dst_odd;
+    for (; count; count--, src += p->src_next, dst += p->dst_next) {
+        float *const odd = dst + p->dst_even;
+        for (size_t c = 0; c < vl; c++) {
+            const float *s = src + c;
+            const float d0 = s[0], d1 = s[step], d2 = s[2 * step], d3 = s[3 * step], d4 = s[4 * step],
+                        d5 = s[5 * step];
+            const float e = d4 - d2, o = 2 * (d3 - d1), f = d4 - 4 * d2, g = d3 - 4 * d1;
+            dst[c] = 4 * d0 - 5 * d2 + d4;
+            odd[c] = f + g;
+            dst[pair + c] = f - g;
+            odd[pair + c] = e + o;
+            dst[2 * pair + c] = e - o;
+            odd[2 * pair + c] = 4 * d1 - 5 * d3 + d5;
+        }
+    }
+}
+
+static float clamped(const struct pass *p, float x) {
+    return p->clamp ? PF_MIN(PF_MAX(x, p->clamp->lo), p->clamp->hi) : x;
+}
+
+static void f4_out_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t valid,
+                          size_t vl) {
+    const int64_t step = p->src_step, next = p->dst_even;
+    for (; count; count--, src += p->src_next, dst += p->dst_next) {
+        for (size_t c = 0; c < vl; c++) {
+            const float *m = src + c;
+            const float a = m[step] + m[2 * step], b = m[step] - m[2 * step];
+            const float e = m[3 * step] + m[4 * step], f = m[3 * step] - m[4 * step];
+            dst[c] = clamped(p, m[0] + a + e);
+            if (valid > 1) dst[next + c] = clamped(p, b + 2 * f);
+            if (valid > 2) dst[2 * next + c] = clamped(p, a + 4 * e);
+            if (valid > 3) dst[3 * next + c] = clamped(p, m[5 * step] + b + 8 * f);
+        }
+    }
+}
+
+static void f2_in_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t valid,
+                         size_t vl) {
+    (void)valid;
+    const int64_t step = p->src_step, pair = p->dst_even + p->dst_odd;
+    for (; count; count--, src += p->src_next, dst += p->dst_next) {
+        float *const odd = dst + p->dst_even;
+        for (size_t c = 0; c < vl; c++) {
+            const float *s = src + c;
+            const float d0 = s[0], d1 = s[step], d2 = s[2 * step], d3 = s[3 * step];
+            dst[c] = d0 - d2;
+            odd[c] = d1 + d2;
+            dst[pair + c] = d2 - d1;
+            odd[pair + c] = d1 - d3;
+        }
+    }
+}
+
+static void f2_out_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t valid,
+                          size_t vl) {
+    const int64_t step = p->src_step;
+    for (; count; count--, src += p->src_next, dst += p->dst_next) {
+        for (size_t c = 0; c < vl; c++) {
+            const float *m = src + c;
+            dst[c] = clamped(p, m[0] + m[step] + m[2 * step]);
+            if (valid > 1) dst[p->dst_even + c] = clamped(p, m[step] - m[2 * step] - m[3 * step]);
+        }
+    }
+}
+
+/* R tiles by N columns of one element; both are constants. */
+PF_INLINE void tile_scalar(const struct layer *l, const float *v, const float *w, const float *bias, float *m,
+                           const int R, const int N) {
+    const int64_t nb = l->args->nb;
+    float sum[4][4];
+    for (int r = 0; r < R; r++)
+        for (int n = 0; n < N; n++) sum[r][n] = bias ? bias[n] : 0;
+    PF_ROLLED for (int32_t k = 0; k < l->args->channels; v += l->v_block - PITCH) {
+        PF_ROLLED for (const int32_t end = PF_MIN(k + PITCH, l->args->channels); k < end; k++, v++, w += nb) {
+            for (int r = 0; r < R; r++)
+                for (int n = 0; n < N; n++) sum[r][n] += v[r * PITCH] * w[n];
+        }
+    }
+    for (int r = 0; r < R; r++, m += nb)
+        for (int n = 0; n < N; n++) m[n] = sum[r][n];
+}
+
+static void product_scalar(const struct layer *l, const float *w, const float *bias, int32_t tiles,
+                           int32_t columns) {
+    for (int32_t e = 0; e < l->elements; e++, w += (int64_t)l->depth * l->args->nb) {
+        const float *const b = e == l->tile + 3 ? bias : NULL;
+        for (int32_t i = 0, R; i < tiles; i += R) {
+            R = tiles - i >= 4 ? 4 : 1;
+            const float *v = l->v + v_place(l, e) + i * PITCH;
+            float *m = l->m + e * l->m_step + i * (int64_t)l->args->nb;
+            for (int32_t n = 0, N; n < columns; n += N) {
+                N = columns - n >= 4 ? 4 : 1;
+                const float *const bn = b ? b + n : NULL;
+                if (R == 4 && N == 4) {
+                    tile_scalar(l, v, w + n, bn, m + n, 4, 4);
+                } else if (R == 4) {
+                    tile_scalar(l, v, w + n, bn, m + n, 4, 1);
+                } else if (N == 4) {
+                    tile_scalar(l, v, w + n, bn, m + n, 1, 4);
+                } else {
+                    tile_scalar(l, v, w + n, bn, m + n, 1, 1);
+                }
+            }
+        }
+    }
+}
+
+void f32_winograd_f4_4x4__scalar(const void *args, void *const *buf) {
+    static const struct method method = {4,     f4_in_scalar, f4_out_scalar, f4_in_scalar, f4_out_scalar,
+                                         PITCH, PITCH,        product_scalar};
+    convolve(args, buf, &method);
+}
+
+void f32_winograd_f2_4x4__scalar(const void *args, void *const *buf) {
+    static const struct method method = {2,     f2_in_scalar, f2_out_scalar, f2_in_scalar, f2_out_scalar,
+                                         PITCH, PITCH,        product_scalar};
+    convolve(args, buf, &method);
+}
