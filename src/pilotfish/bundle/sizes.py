@@ -18,10 +18,11 @@ _NOBITS = 8  # sh_type of what takes no room in the file
 
 @dataclass(frozen=True)
 class Section:
-    """One section that is loaded: name, bytes in the file, and what it holds."""
+    """One section that is loaded: name, bytes in the file and where they start there, and what it holds."""
 
     name: str
     bytes: int
+    offset: int
     executable: bool
     writable: bool
 
@@ -34,11 +35,11 @@ def sections(elf: bytes) -> Iterator[Section]:
     entry, count, names = struct.unpack_from("<HHH", elf, 0x3A)
     rows = [struct.unpack_from("<IIQQQQ", elf, table + i * entry) for i in range(count)]
     strings = rows[names][4] if names < count else 0
-    for name, kind, flags, _address, _offset, size in rows:
+    for name, kind, flags, _address, offset, size in rows:
         if flags & _ALLOC and kind != _NOBITS and size:
             start = strings + name
             text = elf[start : elf.index(b"\0", start)].decode("utf-8", "replace")
-            yield Section(text, size, bool(flags & _EXECUTE), bool(flags & _WRITE))
+            yield Section(text, size, offset, bool(flags & _EXECUTE), bool(flags & _WRITE))
 
 
 def members(archive: bytes) -> Iterator[bytes]:
