@@ -77,7 +77,7 @@ def _plan(algorithm: Algorithm, node: Node, graph: Graph, w: Window, x: View, y:
         found = _winograd(node, w, columns, x, y, target)
         if found:
             kernel, args = found
-            return Plan("winograd", winograd.halo(kernel, args), kernel.cost(args, target))
+            return Plan("winograd", winograd.halo(kernel, args, w.reach), kernel.cost(args, target))
     return None
 
 
