@@ -39,12 +39,12 @@ def line(what: str, figure: str, note: str = "") -> None:
     print(f"  {what:<28}{figure:>16}   {note}".rstrip())
 
 
-def main() -> None:
+def main(out: Path = OUT) -> None:
     model = HERE / "tinycnn.onnx"
     images, labels = held_out()
     inputs = (images[:, None, None] / np.float32(255)).astype(np.float32)
 
-    bundle = pilotfish.compile(model, target=TARGET, output=OUT, progress=print)
+    bundle = pilotfish.compile(model, target=TARGET, output=out, progress=print)
     logits = bundle.run({"input": inputs}, progress=print)["logits"].reshape(len(images), -1)
     counts = bundle.count(vlen=VLEN, progress=print)
     want = reference(model, inputs)
@@ -71,7 +71,7 @@ def main() -> None:
     )
     line("arena", f"{arena:,} bytes", f"lower bound {bound:,}: {100 * (arena / bound - 1):.1f} % above")
 
-    drawn = OUT.with_suffix(".png")
+    drawn = out.with_suffix(".png")
     picture.draw(drawn, images, labels, logits, bundle.manifest)
     print(f"picture: {drawn.relative_to(Path.cwd()) if drawn.is_relative_to(Path.cwd()) else drawn}")
 
@@ -81,7 +81,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        main(*map(Path, sys.argv[1:2]))
     except PilotfishError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
