@@ -80,9 +80,10 @@ PF_INLINE void PF_(rows)(const int noc, const int one, const pf_convpool_args *p
                 } while (--k);
             }
             POOL(0)
-            POOL(1) POOL(2)
-                /* All channels in one branch: between branches, clang would sort the sums by channel. */
-                if (s->clamp_lo) {
+            POOL(1)
+            POOL(2)
+            /* All channels in one branch: between branches, clang would sort the sums by channel. */
+            if (s->clamp_lo) {
                 CLAMP_LO(0) CLAMP_LO(1) CLAMP_LO(2)
             }
             if (s->clamp_hi) {

@@ -17,10 +17,9 @@ from pilotfish.compiler.targets import Target
 from pilotfish.errors import ModelError
 
 RANK = 6
-# What the parameters of the cost model cost in slots: a row of a plane, and one element of a strided access,
-# which cores load one at a time.
-_ROW = 6.0
-_STRIDED = 1.0
+# Slots, as counted, of a call, of a plane (the last two dimensions) and of a row of it besides its vectors; and what
+# an element of a strided access is taken to cost, since cores load these one at a time.
+_CALL, _PLANE, _ROW, _STRIDED = 110.0, 25.0, 6.0, 1.0
 
 _HALO = ("batch", "rows", "cols", "channels", "top", "left", "bottom", "right", "pitch")
 
@@ -53,8 +52,7 @@ def _plane_cost(loops: Sequence[Loop], vector: int, lanes: int) -> float:
     chunk = 2 * lanes if size <= 2 * lanes else 8 * lanes
     registers = ceil(size / chunk) * chunk / lanes
     moves = sum(
-        registers if stride in (0, 1) else max(registers, size * _STRIDED)
-        for stride in (in_stride, out_stride)
+        registers if stride in (0, 1) else max(registers, size * _STRIDED) for stride in (in_stride, out_stride)
     )
     return rows * (_ROW * ceil(size / chunk) + moves)
 
@@ -80,9 +78,7 @@ def args(
         )
     best = min(range(len(loops)), key=lambda i: (_plane_cost(loops, i, lanes), -i))
     innermost = loops.pop(best)
-    if (
-        loops
-    ):  # the second is walked inside one vector's columns: near elements in near steps, and many of them
+    if loops:  # the second is walked inside one vector's columns: near elements in near steps, and many of them
         loops.append(loops.pop(max(range(len(loops)), key=lambda i: (_near(loops[i]), i))))
     loops = [(1, 0, 0)] * (RANK - 1 - len(loops)) + loops + [innermost]
     sizes, ins, outs = zip(*loops, strict=True)
@@ -100,9 +96,7 @@ def _near(loop: Loop) -> bool:
     return loop[0] > 2 and (abs(loop[1]) == 1 or abs(loop[2]) == 1)
 
 
-def fill_args(
-    rows: int, cols: int, pattern: int, *, row_stride: int = 0, offset: int = 0
-) -> dict[str, Value]:
+def fill_args(rows: int, cols: int, pattern: int, *, row_stride: int = 0, offset: int = 0) -> dict[str, Value]:
     """Arguments of a fill: ``rows`` runs of ``cols`` elements, each the 32 bits of ``pattern`` (as int32)."""
     return {"rows": rows, "cols": cols, "row_stride": row_stride, "offset": offset, "pattern": pattern}
 
@@ -214,7 +208,8 @@ def _copy_cost(args: ArgValues, target: Target, *, bits: int) -> float:
     loops = list(zip(_ints(args, "dims"), _ints(args, "in_strides"), _ints(args, "out_strides"), strict=True))
     if target.isa == "scalar":
         return 5.0 * prod(loop[0] for loop in loops)
-    return _plane_cost(loops, RANK - 1, target.lanes * 32 // bits)
+    walk = _CALL + _PLANE * prod(loop[0] for loop in loops[: RANK - 2])
+    return walk + _plane_cost(loops, RANK - 1, target.lanes * 32 // bits)
 
 
 def _copies(isa: str) -> Iterator[Kernel]:

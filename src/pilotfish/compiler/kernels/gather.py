@@ -27,7 +27,7 @@ def _meaning(args: ArgValues, buffers: Sequence[Array]) -> Mapping[int, Array]:
 
 def _cost(args: ArgValues, target: Target) -> float:
     outer, _, indices, inner = _sizes(args)
-    return outer * indices * (16.0 + 4.0 * inner / target.lanes)
+    return 60.0 + outer * indices * (30.0 + 3.0 * inner / target.lanes)
 
 
 def _cases(rng: np.random.Generator, *, dtype: type) -> Iterator[Case]:
