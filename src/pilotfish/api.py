@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,18 +65,23 @@ def compile(  # noqa: A001  (pilotfish.compile is what users call it)
         raise UsageError(f"a model is an ONNX file, an onnx.ModelProto or a torch.nn.Module, not {type(model)}")
     elif isinstance(example_inputs, Mapping) and shapes is None:
         shapes = {key: np.shape(value) for key, value in example_inputs.items()}
-    temporary = tempfile.TemporaryDirectory(prefix="pilotfish-") if output is None else None
-    out = Path(temporary.name) / "bundle" if temporary else Path(output or "")
-    manifest = pipeline.make_bundle(model, target, out, name=name, shapes=shapes, progress=say)
-    return Bundle(out, manifest, temporary)
+    if output is not None:
+        return Bundle(Path(output), pipeline.make_bundle(model, target, Path(output), name, shapes, say))
+    folder = Path(tempfile.mkdtemp(prefix="pilotfish-"))
+    try:
+        made = Bundle(folder / "bundle", pipeline.make_bundle(model, target, folder / "bundle", name, shapes, say))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
+    return made
 
 
 class Bundle:
     """A compiled model in a directory. ``manifest`` describes it: tensors, target, memory plan, steps, sizes."""
 
-    def __init__(self, path: Path, manifest: Manifest, owner: object = None) -> None:
+    def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
-        self._owner = owner  # a temporary directory lives as long as its bundle
 
     @classmethod
     def open(cls, path: Path | str) -> Bundle:

@@ -31,7 +31,6 @@ def make_bundle(
     model: Path | str | onnx.ModelProto,
     target: Target,
     out: Path,
-    *,
     name: str = "model",
     shapes: Shapes | None = None,
     progress: Progress = lambda _: None,

@@ -18,7 +18,7 @@ def folder(*parts: str) -> Path:
     """
     root = os.environ.get("PILOTFISH_CACHE")
     base = Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pilotfish"
-    path = base.joinpath(*parts)
+    path = base.joinpath(*parts).absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -43,8 +43,7 @@ def run(
     registers in bits, the target's own if None. Raises :class:`MachineError` if it is too short for the program,
     :class:`UsageError` for a length on a target without vectors, :class:`ToolError` if the program fails.
     """
-    check_vlen(target, vlen)
-    prefix = [] if target.native else qemu.find(progress).command(target, vlen)
+    prefix = emulator(target, vlen, progress)
     with tempfile.TemporaryDirectory(prefix="pilotfish-run-") as name:
         folder = Path(name)
         command = [*prefix, str(program), "--output-dir", str(folder / "out")]
@@ -60,6 +59,12 @@ def run(
         files = [line.split("\t")[-1] for line in execute([*prefix, str(program), "--list"]).splitlines()
                  if line.startswith("output\t")]  # fmt: skip
         return [np.load(folder / "out" / file, allow_pickle=False) for file in files]
+
+
+def emulator(target: Target, vlen: int | None = None, progress: Progress = lambda _: None) -> list[str]:
+    """The words that stand before a program of that target on the command line; none if it is native."""
+    check_vlen(target, vlen)
+    return [] if target.native else qemu.find(progress).command(target, vlen)
 
 
 def check_vlen(target: Target, vlen: int | None) -> None:

@@ -78,11 +78,12 @@ class Toolchain:
         objects = folder("objects")
         made = objects / f"{source.stem}-{digest.hexdigest()[:32]}.o"
         if not made.exists():
-            command = ["cc", *self._target(), *CODE, *WARNINGS, *flags, *(f"-I{f}" for f in include)]
+            command = ["cc", *self._target(), *CODE, *WARNINGS, *flags, *(f"-I{f.absolute()}" for f in include)]
             with replacing(made) as temporary:
                 self._run(
-                    [*command, "-c", str(source), "-o", str(temporary)],
+                    [*command, "-c", source.name, "-o", str(temporary)],
                     f"compiling {source.name} for {self.target.name}",
+                    cwd=source.parent,  # so that objects do not tell where, and its path may hold anything
                 )
         return made
 

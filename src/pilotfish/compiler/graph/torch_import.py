@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Mapping
@@ -42,13 +43,17 @@ def export(module: Any, example_inputs: Any) -> onnx.ModelProto:
         args = (torch.as_tensor(example_inputs),)
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # the exporter tells of packages that it can do without
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
+            warnings.simplefilter("ignore")  # and of its own deprecations
             program = torch.onnx.export(module, args, kwargs=kwargs, dynamo=True, verbose=False)
     except torch.onnx.errors.OnnxExporterError as error:
         raise ModelError(f"PyTorch cannot export the module to ONNX: {error}") from error
     finally:
+        logger.setLevel(level)
         for part, training in modes:
             part.training = training
     if program is None:
