@@ -56,7 +56,7 @@ def _cases(inners: Sequence[int], rng: np.random.Generator) -> Iterator[Case]:
 
 def _row_cost(arguments: ArgValues, target: Target) -> float:
     outer, axis, _ = _sizes(arguments)
-    return 40 + outer * (60 + ceil(axis / (4 * target.lanes)) * 22)
+    return 40 + outer * (60 + ceil(axis / (4 * target.lanes)) * 26)
 
 
 def _inner_cost(arguments: ArgValues, target: Target) -> float:
@@ -66,7 +66,7 @@ def _inner_cost(arguments: ArgValues, target: Target) -> float:
 
 def _scalar_cost(arguments: ArgValues, _target: Target) -> float:
     outer, axis, inner = _sizes(arguments)
-    return 40 + outer * inner * (12 + axis * 6)
+    return 40 + outer * inner * (12 + axis * 8)
 
 
 def _rows(kind: str, sign: int) -> Iterator[Kernel]:

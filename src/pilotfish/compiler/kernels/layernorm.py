@@ -49,12 +49,12 @@ def _cases(rng: np.random.Generator) -> Iterator[Case]:
 
 def _vector_cost(arguments: ArgValues, target: Target) -> float:
     rows, n = _sizes(arguments)
-    return 40 + rows * (75 + ceil(n / (4 * target.lanes)) * (14 * 4 + 17))
+    return 30 + rows * (70 + ceil(n / (4 * target.lanes)) * 80)
 
 
 def _scalar_cost(arguments: ArgValues, _target: Target) -> float:
     rows, n = _sizes(arguments)
-    return 40 + rows * (60.0 + 25 * n)
+    return 40 + rows * (80.0 + 38 * n)
 
 
 def _row(name: str, cost: Callable[[ArgValues, Target], float]) -> Kernel:

@@ -47,7 +47,7 @@ def _cases(rng: np.random.Generator) -> Iterator[Case]:
 
 def _vector_cost(arguments: ArgValues, target: Target) -> float:
     rows, n, before, after = _sizes(arguments)
-    return 40 + rows * (20 + ceil(n / (4 * target.lanes)) * (235 + (before + 1 + after) * 20))
+    return 40 + rows * (60 + ceil(n / (4 * target.lanes)) * (253 + (before + 1 + after) * 24))
 
 
 def _scalar_cost(arguments: ArgValues, _target: Target) -> float:

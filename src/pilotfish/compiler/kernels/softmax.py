@@ -64,18 +64,18 @@ def _cases(inners: Sequence[int], rng: np.random.Generator) -> Iterator[Case]:
 
 
 def _rows_cost(arguments: ArgValues, target: Target) -> float:
-    outer, axis, _, _, _, _ = _sizes(arguments)
-    return outer * (90.0 + ceil(axis / (4 * target.lanes)) * (26 * 4 + 15))
+    outer, axis, _, _, _, log = _sizes(arguments)
+    return 105 + outer * (70 + 32 * log + ceil(axis / (4 * target.lanes)) * 130)
 
 
 def _inner_cost(arguments: ArgValues, target: Target) -> float:
-    outer, axis, inner, _, _, _ = _sizes(arguments)
-    return outer * ceil(inner / (4 * target.lanes)) * (50.0 + axis * (26 * 4 + 10))
+    outer, axis, inner, _, _, log = _sizes(arguments)
+    return 90 + outer * ceil(inner / (4 * target.lanes)) * (54 + 110 * log + axis * 118)
 
 
 def _scalar_cost(arguments: ArgValues, _target: Target) -> float:
     outer, axis, inner, _, _, _ = _sizes(arguments)
-    return outer * inner * (60.0 + axis * 45)
+    return 110 + outer * inner * (50 + axis * 48)
 
 
 def _row(
