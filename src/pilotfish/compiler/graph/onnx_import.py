@@ -121,11 +121,26 @@ def _inlined(model: onnx.ModelProto, supported: Supported) -> onnx.ModelProto:
             if functions:
                 bodies.add(("", node.op_type))
     if bodies:
+        model = _with_defaults(model, {op for _, op in bodies}, version)
         try:
             model = onnx.inliner.inline_selected_functions(model, sorted(bodies), inline_schema_functions=True)
         except (RuntimeError, ValueError):  # it stays, and is reported as unsupported by name
             return model
     return model
+
+
+def _with_defaults(model: onnx.ModelProto, ops: set[str], version: int) -> onnx.ModelProto:
+    """A copy in which these operators have their default attributes written out: the inliner does not know them."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    for node in _all_nodes(changed.graph):
+        if node.domain not in _DOMAINS or node.op_type not in ops:
+            continue
+        present = {attribute.name for attribute in node.attribute}
+        for name, attribute in onnx.defs.get_schema(node.op_type, version, "").attributes.items():
+            if name not in present and attribute.default_value.type != onnx.AttributeProto.UNDEFINED:
+                node.attribute.append(attribute.default_value)
+    return changed
 
 
 def _all_nodes(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:
@@ -265,8 +280,11 @@ class _Importer:
             self.nodes.append(Node(op, name, inputs, tuple(proto.output), attrs))
 
     def training(self, inputs: tuple[str, ...]) -> bool:
-        flag = self.constants.get(inputs[2]) if len(inputs) > 2 and inputs[2] else None
-        return flag is not None and bool(flag.item())
+        """Whether a Dropout is at work; one that is known at run time only may be."""
+        if len(inputs) < 3 or not inputs[2]:
+            return False
+        flag = self.constants.get(inputs[2])
+        return flag is None or bool(flag.item())
 
     def name(self, proto: onnx.NodeProto, op: str) -> str:
         stem = proto.name or (proto.output[0] if proto.output and proto.output[0] else op.lower())

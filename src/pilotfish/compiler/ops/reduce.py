@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from pilotfish.compiler.graph import Graph, Node, TensorType
 from pilotfish.compiler.graph.ir import Builder
 from pilotfish.compiler.kernels import reduce
 from pilotfish.compiler.kernels.program import View
+from pilotfish.compiler.kernels.table import Array
 from pilotfish.compiler.ops import axes, copying
 from pilotfish.compiler.ops.loops import CTYPES, ctype, indent, pointer, text
 from pilotfish.compiler.ops.lowering import Lowering, dense_strides, view_of
@@ -20,9 +22,8 @@ from pilotfish.compiler.ops.registry import ChannelsLast, Operator
 _F32 = np.dtype(np.float32)
 _AFTERWARDS = {"reduce_sumsq": "reduce_sum", "reduce_l1": "reduce_sum"}
 """What the second group of axes is reduced by, where that is not the first's."""
-_EMPTY = {"ReduceProd": 1.0, "ReduceMax": -np.inf, "ReduceMin": np.inf, "ReduceLogSum": -np.inf,
-          "ReduceLogSumExp": -np.inf, "ReduceMean": np.nan}  # fmt: skip
-"""Reductions of nothing; 0 for the others."""
+_EMPTY = {"ReduceProd": 1.0, "ReduceLogSum": -np.inf, "ReduceLogSumExp": -np.inf, "ReduceMean": np.nan}
+"""Reductions of nothing; 0 for the others, the ends of the type for the extremes."""
 
 _SCALAR = {  # first value, step, end; {x} the element, t the total, {n} the count
     "ReduceSum": ("0", "t += {x};", "t"),
@@ -61,11 +62,22 @@ def lower(node: Node, low: Lowering) -> None:
     if y.type.size == 0:
         return
     if x.type.size == 0:
-        copying.fill(node, low, np.array(_EMPTY.get(node.op, 0.0)), y)
+        copying.fill(node, low, _of_nothing(node.op, y.type.dtype), y)
     elif x.type.dtype == _F32:
         _kernels(node, low, x, y, reduced)
     else:
         _loops(node, low, x, y, reduced)
+
+
+def _of_nothing(op: str, dtype: np.dtype[Any]) -> Array:
+    if op not in ("ReduceMax", "ReduceMin"):
+        return np.array(_EMPTY.get(op, 0.0))
+    if dtype.kind == "f":
+        return np.array(-np.inf if op == "ReduceMax" else np.inf)
+    if dtype == np.bool_:
+        return np.array(op == "ReduceMin")
+    ends = np.iinfo(dtype)
+    return np.array(ends.min if op == "ReduceMax" else ends.max)
 
 
 def _kernels(node: Node, low: Lowering, x: View, y: View, reduced: tuple[int, ...]) -> None:

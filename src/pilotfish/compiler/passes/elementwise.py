@@ -81,6 +81,6 @@ def _rebuilt(graph: Graph, groups: dict[str, _Group]) -> Graph:
         elif group.size == 1:
             kept.append(node)
         else:
-            attrs = {"body": group.expression.body} | {k: v for k, v in node.attrs.items() if k == "layout"}
+            attrs = {"body": group.expression.body}
             kept.append(replace(node, op="pf.Elementwise", inputs=group.expression.inputs, attrs=attrs))
     return replace(graph, nodes=tuple(kept)).pruned().validated()
