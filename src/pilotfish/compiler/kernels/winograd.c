@@ -10,18 +10,22 @@
 /* Transformed inputs lie in rows of PITCH channels, a constant, so that one pointer reaches those of all tiles of a
  * matrix product. Up to half of that, two elements share a row. */
 enum { PITCH = 32, CACHE_LINE = 16 };
+/* Tiles side by side that are transformed together, so that inputs in two of them are transformed once. */
+enum { RUN = 4 };
 
-/* One direction of a transform, done several times: a vector of channels from each of a row of places, to each of
- * another. Steps count elements. */
+/* One direction of a transform: a vector of channels from each of a few places side by side, to each of a few others;
+ * that `count` times, and all of it for `groups` of them. Steps count elements. */
 struct pass {
-    int64_t src_step, src_next;          /* to the next place, to the next time */
-    int64_t dst_even, dst_odd, dst_next; /* from even and odd places to the next one, to the next time */
-    const pf_winograd_args *clamp;       /* of the last direction */
+    int64_t src_step, src_next, src_group; /* to the next place, time, group */
+    int64_t dst_even, dst_odd;             /* from even and odd places to the next one */
+    int64_t dst_next, dst_group;
+    int32_t clamps; /* 1: there is a least value, 2: and a greatest one; lo may be infinite */
+    float lo, hi;
 };
 
 /* Only `valid` places are written. */
-typedef void pass_fn(const struct pass *p, const float *src, float *dst, int32_t count, int32_t valid,
-                     size_t vl);
+typedef void pass_fn(const struct pass *p, const float *src, float *dst, int32_t count, int32_t groups,
+                     int32_t valid, size_t vl);
 
 struct layer {
     const pf_winograd_args *args;
@@ -65,7 +69,7 @@ static struct layer laid_out(const pf_winograd_args *a, int32_t tile, float *scr
     l.v_odd = shared ? v_step - PITCH / 2 : v_step;
     l.m_step = (int64_t)(l.strip + 1) / 2 * 2 * a->nb + CACHE_LINE;
     l.between = scratch;
-    l.v = l.between + l.elements * PITCH;
+    l.v = l.between + (PF_MIN(RUN, l.across) * tile + 2) * (tile + 2) * PITCH;
     l.m = l.v + (shared ? l.elements / 2 : l.elements) * v_step;
     return l;
 }
@@ -82,66 +86,91 @@ struct method {
     product_fn *product;
 };
 
-/* A tile's channels through two directions of a transform. */
+/* A tile's place among the others. */
+struct place {
+    int32_t image, row, col;
+};
+
+static struct place after(const struct layer *l, struct place at, int32_t tiles) {
+    at.col += tiles;
+    if (at.col == l->across) {
+        at.col = 0;
+        if (++at.row == l->down) {
+            at.row = 0;
+            at.image++;
+        }
+    }
+    return at;
+}
+
+/* A run of tiles through both directions of the input's transform. */
 static void transform_in(const struct layer *l, const struct method *f, const struct pass p[2],
-                         const float *x, float *v) {
+                         const float *x, float *v, int32_t run) {
     const int32_t t = l->tile + 2, channels = l->args->channels, wide = channels > f->narrow;
     const int32_t most = PF_MIN(wide ? f->wide : f->narrow, PITCH);
     pass_fn *const in = wide ? f->wide_in : f->in;
     PF_ROLLED for (int32_t c = 0; c < channels; c += most) {
         const size_t vl = (size_t)PF_MIN(most, channels - c);
-        in(&p[0], x + c, l->between, t, t, vl);
-        in(&p[1], l->between, v + c / PITCH * l->v_block + c % PITCH, t, t, vl);
+        in(&p[0], x + c, l->between, run * l->tile + 2, 1, t, vl);
+        in(&p[1], l->between, v + c / PITCH * l->v_block + c % PITCH, t, run, t, vl);
     }
 }
 
+/* ... of the output's; `rows` and `cols` of its outputs are inside the picture. */
 static void transform_out(const struct layer *l, const struct method *f, const struct pass p[2],
-                          const float *m, float *y, int32_t columns, int32_t rows, int32_t cols) {
+                          const float *m, float *y, int32_t columns, int32_t run, int32_t rows,
+                          int32_t cols) {
     const int32_t wide = columns > f->narrow, most = PF_MIN(wide ? f->wide : f->narrow, PITCH);
     pass_fn *const out = wide ? f->wide_out : f->out;
     PF_ROLLED for (int32_t c = 0; c < columns; c += most) {
         const size_t vl = (size_t)PF_MIN(most, columns - c);
-        out(&p[0], m + c, l->between, l->tile + 2, l->tile, vl);
-        out(&p[1], l->between, y + c, cols, rows, vl);
+        out(&p[0], m + c, l->between, l->tile + 2, run, l->tile, vl);
+        out(&p[1], l->between, y + c, cols, 1, rows, vl);
     }
 }
 
 static void convolve(const pf_winograd_args *a, void *const *buf, const struct method *f) {
     const struct layer l = laid_out(a, f->tile, buf[4]);
     const int32_t tile = l.tile, t = tile + 2, total = a->batch * l.across * l.down;
+    /* Between the directions: columns of t vectors each. */
+    const int64_t column = t * PITCH;
     const struct pass in[2] = {
-        {a->x_row_stride, a->x_col_stride, t * PITCH, t * PITCH, PITCH, NULL},
-        {PITCH, t * PITCH, l.v_even, l.v_odd, t / 2 * (l.v_even + l.v_odd), NULL},
+        {a->x_row_stride, a->x_col_stride, 0, PITCH, PITCH, column, 0, 0, 0, 0},
+        {column, PITCH, tile * column, l.v_even, l.v_odd, t / 2 * (l.v_even + l.v_odd), PITCH, 0, 0, 0},
     };
     const struct pass out[2] = {
-        {l.m_step, t * l.m_step, PITCH, PITCH, tile * PITCH, NULL},
-        {tile * PITCH, PITCH, a->y_row_stride, a->y_row_stride, a->y_col_stride, a},
+        {l.m_step, t * l.m_step, a->nb, column, column, PITCH, tile * column, 0, 0, 0},
+        {PITCH, column, 0, a->y_row_stride, a->y_row_stride, a->y_col_stride, 0,
+         (a->lo > -INFINITY || a->hi < INFINITY) + (a->hi < INFINITY), a->lo, a->hi},
     };
     if (l.depth > a->channels) {
         PF_ROLLED for (float *v = l.v; v < l.m; v++) *v = 0;
     }
+    struct place begin = {0, 0, 0}, at = begin;
+    int32_t run;
     PF_ROLLED for (int32_t first = 0; first < total; first += l.strip) {
         const int32_t tiles = PF_MIN(l.strip, total - first);
-        PF_ROLLED for (int32_t i = 0; i < tiles; i++) {
-            const int32_t col = (first + i) % l.across, line = (first + i) / l.across;
-            const int32_t row = line % l.down, image = line / l.down;
-            const float *x = (const float *)buf[0] + image * a->x_batch_stride +
-                             row * tile * a->x_row_stride + col * tile * a->x_col_stride;
-            transform_in(&l, f, in, x, l.v + i * PITCH);
+        PF_ROLLED for (int32_t i = 0; i < tiles; i += run, at = after(&l, at, run)) {
+            run = PF_MIN(PF_MIN(RUN, tiles - i), l.across - at.col);
+            const float *x = (const float *)buf[0] + at.image * a->x_batch_stride;
+            x += at.row * tile * a->x_row_stride + at.col * tile * a->x_col_stride;
+            transform_in(&l, f, in, x, l.v + i * PITCH, run);
         }
         const float *w = buf[1];
         PF_ROLLED for (int32_t n = 0; n < a->n; n += a->nb, w += (int64_t)l.elements * l.depth * a->nb) {
             const int32_t columns = PF_MIN(a->nb, a->n - n);
             f->product(&l, w, (const float *)buf[2] + n, tiles, columns);
-            PF_ROLLED for (int32_t i = 0; i < tiles; i++) {
-                const int32_t col = (first + i) % l.across, line = (first + i) / l.across;
-                const int32_t row = line % l.down, image = line / l.down;
-                float *y = (float *)buf[3] + image * a->y_batch_stride + row * tile * a->y_row_stride +
-                           col * tile * a->y_col_stride + n;
-                transform_out(&l, f, out, l.m + i * (int64_t)a->nb, y, columns,
-                              PF_MIN(tile, a->rows - row * tile), PF_MIN(tile, a->cols - col * tile));
+            at = begin;
+            PF_ROLLED for (int32_t i = 0; i < tiles; i += run, at = after(&l, at, run)) {
+                run = PF_MIN(PF_MIN(RUN, tiles - i), l.across - at.col);
+                float *y = (float *)buf[3] + at.image * a->y_batch_stride + n;
+                y += at.row * tile * a->y_row_stride + at.col * tile * a->y_col_stride;
+                transform_out(&l, f, out, l.m + i * (int64_t)a->nb, y, columns, run,
+                              PF_MIN(tile, a->rows - at.row * tile),
+                              PF_MIN(run * tile, a->cols - at.col * tile));
             }
         }
+        begin = at;
     }
 }
 
@@ -269,133 +298,12 @@ static void product_m2(const struct layer *l, const float *w, const float *bias,
     product(l, w, bias, tiles, columns, TILES_M2, 2, (int32_t)__riscv_vsetvlmax_e32m2());
 }
 
-/* The one-dimensional transforms. They are rolled loops with steps known at run time: with addresses known at compile
- * time clang keeps so many of them that it spills. The order of operations lets LMUL 4 fit in the registers. */
-#define PF_NEXT(p, step) (p += (step), p - (step))
-#define PF_STORE_NEXT(x, step) \
-    __riscv_vse32(d, x, vl);   \
-    d += step;
-#define PF_CLAMP(x)                         \
-    x = __riscv_vfmax(x, p->clamp->lo, vl); \
-    if (bounded) x = __riscv_vfmin(x, p->clamp->hi, vl);
-
-#define PF_PASSES(LM)                                                                                       \
-    static __attribute__((noinline)) void f4_in_m##LM(const struct pass *p, const float *src, float *dst,   \
-                                                      int32_t count, int32_t valid, size_t vl) {            \
-        (void)valid;                                                                                        \
-        const int64_t step = p->src_step, even = p->dst_even, odd = p->dst_odd;                             \
-        const int64_t src_next = p->src_next, dst_next = p->dst_next;                                       \
-        PF_ROLLED do {                                                                                      \
-            const float *s = src;                                                                           \
-            float *d = dst;                                                                                 \
-            vfloat32m##LM##_t d0 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, 2 * step), vl);                      \
-            vfloat32m##LM##_t d2 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, 2 * step), vl);                      \
-            vfloat32m##LM##_t d4 = __riscv_vle32_v_f32m##LM(s, vl);                                         \
-            s = src + step;                                                                                 \
-            d0 = __riscv_vfnmsac(__riscv_vfmadd(d0, 4.0f, d4, vl), 5.0f, d2, vl);                           \
-            PF_STORE_NEXT(d0, even)                                                                         \
-            vfloat32m##LM##_t d1 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, 2 * step), vl);                      \
-            vfloat32m##LM##_t d3 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, 2 * step), vl);                      \
-            vfloat32m##LM##_t d5 = __riscv_vle32_v_f32m##LM(s, vl);                                         \
-            vfloat32m##LM##_t e = __riscv_vfsub(d4, d2, vl), o = __riscv_vfsub(d3, d1, vl);                 \
-            d4 = __riscv_vfnmsac(d4, 4.0f, d2, vl);                                                         \
-            d5 = __riscv_vfmacc(__riscv_vfnmsac(d5, 5.0f, d3, vl), 4.0f, d1, vl);                           \
-            d3 = __riscv_vfnmsac(d3, 4.0f, d1, vl);                                                         \
-            PF_STORE_NEXT(__riscv_vfadd(d4, d3, vl), odd)                                                   \
-            PF_STORE_NEXT(__riscv_vfsub(d4, d3, vl), even)                                                  \
-            o = __riscv_vfmadd(o, 2.0f, e, vl); /* e + 2o */                                                \
-            e = __riscv_vfmsub(e, 2.0f, o, vl); /* e - 2o = 2e - (e + 2o) */                                \
-            PF_STORE_NEXT(o, odd)                                                                           \
-            PF_STORE_NEXT(e, even)                                                                          \
-            PF_STORE_NEXT(d5, odd)                                                                          \
-            src += src_next;                                                                                \
-            dst += dst_next;                                                                                \
-        }                                                                                                   \
-        while (--count)                                                                                     \
-            ;                                                                                               \
-    }                                                                                                       \
-    static __attribute__((noinline)) void f4_out_m##LM(const struct pass *p, const float *src, float *dst,  \
-                                                       int32_t count, int32_t valid, size_t vl) {           \
-        const int64_t step = p->src_step, src_next = p->src_next, next = p->dst_next;                       \
-        const int bounded = p->clamp && p->clamp->hi < INFINITY;                                            \
-        float *d0 = dst, *d1 = valid > 1 ? dst + p->dst_even : dst;                                         \
-        float *d2 = valid > 2 ? dst + 2 * p->dst_even : dst, *d3 = valid > 3 ? dst + 3 * p->dst_even : dst; \
-        PF_ROLLED do {                                                                                      \
-            const float *s = src;                                                                           \
-            vfloat32m##LM##_t m0 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
-            vfloat32m##LM##_t m1 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
-            vfloat32m##LM##_t m2 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
-            vfloat32m##LM##_t a = __riscv_vfadd(m1, m2, vl), b = __riscv_vfsub(m1, m2, vl);                 \
-            vfloat32m##LM##_t m3 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
-            vfloat32m##LM##_t m4 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
-            const vfloat32m##LM##_t c = __riscv_vfadd(m3, m4, vl), e = __riscv_vfsub(m3, m4, vl);           \
-            vfloat32m##LM##_t m5 = __riscv_vle32_v_f32m##LM(s, vl);                                         \
-            m5 = __riscv_vfmacc(__riscv_vfadd(m5, b, vl), 8.0f, e, vl);                                     \
-            b = __riscv_vfmacc(b, 2.0f, e, vl);                                                             \
-            m0 = __riscv_vfadd(__riscv_vfadd(m0, a, vl), c, vl);                                            \
-            a = __riscv_vfmacc(a, 4.0f, c, vl);                                                             \
-            if (p->clamp) {                                                                                 \
-                PF_CLAMP(m0) PF_CLAMP(b) PF_CLAMP(a) PF_CLAMP(m5)                                           \
-            }                                                                                               \
-            __riscv_vse32(d3, m5, vl); /* a place that is not valid is place 0, which is written last */    \
-            __riscv_vse32(d2, a, vl);                                                                       \
-            __riscv_vse32(d1, b, vl);                                                                       \
-            __riscv_vse32(d0, m0, vl);                                                                      \
-            src += src_next;                                                                                \
-            d0 += next, d1 += next, d2 += next, d3 += next;                                                 \
-        }                                                                                                   \
-        while (--count)                                                                                     \
-            ;                                                                                               \
-    }                                                                                                       \
-    static __attribute__((noinline)) void f2_in_m##LM(const struct pass *p, const float *src, float *dst,   \
-                                                      int32_t count, int32_t valid, size_t vl) {            \
-        (void)valid;                                                                                        \
-        const int64_t step = p->src_step, even = p->dst_even, odd = p->dst_odd;                             \
-        const int64_t src_next = p->src_next, dst_next = p->dst_next;                                       \
-        PF_ROLLED do {                                                                                      \
-            const float *s = src;                                                                           \
-            float *d = dst;                                                                                 \
-            const vfloat32m##LM##_t d0 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                    \
-            const vfloat32m##LM##_t d1 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                    \
-            const vfloat32m##LM##_t d2 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                    \
-            const vfloat32m##LM##_t d3 = __riscv_vle32_v_f32m##LM(s, vl);                                   \
-            PF_STORE_NEXT(__riscv_vfsub(d0, d2, vl), even)                                                  \
-            PF_STORE_NEXT(__riscv_vfadd(d1, d2, vl), odd)                                                   \
-            PF_STORE_NEXT(__riscv_vfsub(d2, d1, vl), even)                                                  \
-            PF_STORE_NEXT(__riscv_vfsub(d1, d3, vl), odd)                                                   \
-            src += src_next;                                                                                \
-            dst += dst_next;                                                                                \
-        }                                                                                                   \
-        while (--count)                                                                                     \
-            ;                                                                                               \
-    }                                                                                                       \
-    static __attribute__((noinline)) void f2_out_m##LM(const struct pass *p, const float *src, float *dst,  \
-                                                       int32_t count, int32_t valid, size_t vl) {           \
-        const int64_t step = p->src_step, src_next = p->src_next, next = p->dst_next;                       \
-        const int bounded = p->clamp && p->clamp->hi < INFINITY;                                            \
-        float *d0 = dst, *d1 = valid > 1 ? dst + p->dst_even : dst;                                         \
-        PF_ROLLED do {                                                                                      \
-            const float *s = src;                                                                           \
-            vfloat32m##LM##_t m0 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
-            vfloat32m##LM##_t m1 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
-            vfloat32m##LM##_t m2 = __riscv_vle32_v_f32m##LM(PF_NEXT(s, step), vl);                          \
-            vfloat32m##LM##_t m3 = __riscv_vle32_v_f32m##LM(s, vl);                                         \
-            m0 = __riscv_vfadd(__riscv_vfadd(m0, m1, vl), m2, vl);                                          \
-            m1 = __riscv_vfsub(__riscv_vfsub(m1, m2, vl), m3, vl);                                          \
-            if (p->clamp) {                                                                                 \
-                PF_CLAMP(m0) PF_CLAMP(m1)                                                                   \
-            }                                                                                               \
-            __riscv_vse32(d1, m1, vl);                                                                      \
-            __riscv_vse32(d0, m0, vl);                                                                      \
-            src += src_next;                                                                                \
-            d0 += next, d1 += next;                                                                         \
-        }                                                                                                   \
-        while (--count)                                                                                     \
-            ;                                                                                               \
-    }
-
-PF_PASSES(2)
-PF_PASSES(4)
+#define LMUL 2
+#include "winograd_pass.h"
+#undef LMUL
+#define LMUL 4
+#include "winograd_pass.h"
+#undef LMUL
 
 #define PF_WINOGRAD(F, MR, LM)                                                         \
     void f32_winograd_f##F##_##MR##x##LM##v__rvv(const void *args, void *const *buf) { \
@@ -418,73 +326,72 @@ PF_WINOGRAD(2, 14, 2)
 #endif
 
 /* Without vectors; the compiler may vectorize the loops over channels. */
-static void f4_in_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t valid,
-                         size_t vl) {
+#define PF_EACH_TIME                                                   \
+    for (; groups; groups--, src += p->src_group, dst += p->dst_group) \
+        for (int32_t i = 0; i < count; i++)                            \
+            for (size_t c = 0; c < vl; c++)
+
+static void f4_in_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t groups,
+                         int32_t valid, size_t vl) {
     (void)valid;
-    const int64_t step = p->src_step, pair = p->dst_even + p->dst_odd;
-    for (; count; count--, src += p->src_next, dst += p->dst_next) {
-        float *const odd = dst + p->dst_even;
-        for (size_t c = 0; c < vl; c++) {
-            const float *s = src + c;
-            const float d0 = s[0], d1 = s[step], d2 = s[2 * step], d3 = s[3 * step], d4 = s[4 * step],
-                        d5 = s[5 * step];
-            const float e = d4 - d2, o = 2 * (d3 - d1), f = d4 - 4 * d2, g = d3 - 4 * d1;
-            dst[c] = 4 * d0 - 5 * d2 + d4;
-            odd[c] = f + g;
-            dst[pair + c] = f - g;
-            odd[pair + c] = e + o;
-            dst[2 * pair + c] = e - o;
-            odd[2 * pair + c] = 4 * d1 - 5 * d3 + d5;
-        }
+    const int64_t step = p->src_step, even = p->dst_even, pair = even + p->dst_odd;
+    PF_EACH_TIME {
+        const float *s = src + i * p->src_next + c;
+        const float d0 = s[0], d1 = s[step], d2 = s[2 * step], d3 = s[3 * step], d4 = s[4 * step],
+                    d5 = s[5 * step];
+        const float e = d4 - d2, o = 2 * (d3 - d1), f = d4 - 4 * d2, g = d3 - 4 * d1;
+        float *d = dst + i * p->dst_next + c;
+        d[0] = 4 * d0 - 5 * d2 + d4;
+        d[even] = f + g;
+        d[pair] = f - g;
+        d[pair + even] = e + o;
+        d[2 * pair] = e - o;
+        d[2 * pair + even] = 4 * d1 - 5 * d3 + d5;
     }
 }
 
 static float clamped(const struct pass *p, float x) {
-    return p->clamp ? PF_MIN(PF_MAX(x, p->clamp->lo), p->clamp->hi) : x;
+    return p->clamps ? PF_MIN(PF_MAX(x, p->lo), p->hi) : x;
 }
 
-static void f4_out_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t valid,
-                          size_t vl) {
-    const int64_t step = p->src_step, next = p->dst_even;
-    for (; count; count--, src += p->src_next, dst += p->dst_next) {
-        for (size_t c = 0; c < vl; c++) {
-            const float *m = src + c;
-            const float a = m[step] + m[2 * step], b = m[step] - m[2 * step];
-            const float e = m[3 * step] + m[4 * step], f = m[3 * step] - m[4 * step];
-            dst[c] = clamped(p, m[0] + a + e);
-            if (valid > 1) dst[next + c] = clamped(p, b + 2 * f);
-            if (valid > 2) dst[2 * next + c] = clamped(p, a + 4 * e);
-            if (valid > 3) dst[3 * next + c] = clamped(p, m[5 * step] + b + 8 * f);
-        }
+static void f4_out_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t groups,
+                          int32_t valid, size_t vl) {
+    const int64_t step = p->src_step, to = p->dst_even;
+    PF_EACH_TIME {
+        const float *m = src + i * p->src_next + c;
+        const float a = m[step] + m[2 * step], b = m[step] - m[2 * step];
+        const float e = m[3 * step] + m[4 * step], f = m[3 * step] - m[4 * step];
+        float *d = dst + i * p->dst_next + c;
+        d[0] = clamped(p, m[0] + a + e);
+        if (valid > 1) d[to] = clamped(p, b + 2 * f);
+        if (valid > 2) d[2 * to] = clamped(p, a + 4 * e);
+        if (valid > 3) d[3 * to] = clamped(p, m[5 * step] + b + 8 * f);
     }
 }
 
-static void f2_in_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t valid,
-                         size_t vl) {
+static void f2_in_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t groups,
+                         int32_t valid, size_t vl) {
     (void)valid;
-    const int64_t step = p->src_step, pair = p->dst_even + p->dst_odd;
-    for (; count; count--, src += p->src_next, dst += p->dst_next) {
-        float *const odd = dst + p->dst_even;
-        for (size_t c = 0; c < vl; c++) {
-            const float *s = src + c;
-            const float d0 = s[0], d1 = s[step], d2 = s[2 * step], d3 = s[3 * step];
-            dst[c] = d0 - d2;
-            odd[c] = d1 + d2;
-            dst[pair + c] = d2 - d1;
-            odd[pair + c] = d1 - d3;
-        }
+    const int64_t step = p->src_step, even = p->dst_even, pair = even + p->dst_odd;
+    PF_EACH_TIME {
+        const float *s = src + i * p->src_next + c;
+        const float d0 = s[0], d1 = s[step], d2 = s[2 * step], d3 = s[3 * step];
+        float *d = dst + i * p->dst_next + c;
+        d[0] = d0 - d2;
+        d[even] = d1 + d2;
+        d[pair] = d2 - d1;
+        d[pair + even] = d1 - d3;
     }
 }
 
-static void f2_out_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t valid,
-                          size_t vl) {
+static void f2_out_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t groups,
+                          int32_t valid, size_t vl) {
     const int64_t step = p->src_step;
-    for (; count; count--, src += p->src_next, dst += p->dst_next) {
-        for (size_t c = 0; c < vl; c++) {
-            const float *m = src + c;
-            dst[c] = clamped(p, m[0] + m[step] + m[2 * step]);
-            if (valid > 1) dst[p->dst_even + c] = clamped(p, m[step] - m[2 * step] - m[3 * step]);
-        }
+    PF_EACH_TIME {
+        const float *m = src + i * p->src_next + c;
+        float *d = dst + i * p->dst_next + c;
+        d[0] = clamped(p, m[0] + m[step] + m[2 * step]);
+        if (valid > 1) d[p->dst_even] = clamped(p, m[step] - m[2 * step] - m[3 * step]);
     }
 }
 

@@ -25,7 +25,7 @@ _G = {
     4: np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / [[24]],
     2: np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2,
 }
-_PITCH, _CACHE_LINE, _QUAD = 32, 16, 4
+_PITCH, _CACHE_LINE, _QUAD, _RUN = 32, 16, 4, 4
 # Weights that do not fit in the second-level cache come from memory in every inference: slots a byte. Other
 # convolutions do not count their weights, so only what Winograd's are larger is charged.
 _SLOTS_PER_BYTE = 0.3
@@ -71,7 +71,8 @@ def scratch_bytes(kernel: Kernel, args: ArgValues) -> int:
     shared = a["channels"] <= _PITCH // 2
     v_step = ceil(a["channels"] / _PITCH) * strip * _PITCH + _CACHE_LINE
     m_step = ceil(strip / 2) * 2 * a["nb"] + _CACHE_LINE
-    return 4 * (elements * _PITCH + elements // (2 if shared else 1) * v_step + elements * m_step)
+    between = (min(_RUN, ceil(a["cols"] / tile)) * tile + 2) * (tile + 2) * _PITCH
+    return 4 * (between + elements // (2 if shared else 1) * v_step + elements * m_step)
 
 
 def _ints(args: ArgValues) -> dict[str, int]:
