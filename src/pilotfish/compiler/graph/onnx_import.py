@@ -36,6 +36,7 @@ OPSET = 21
 _DOMAINS = ("", "ai.onnx")
 _NEVER_FOLDED = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli",
                            "Multinomial", "If", "Loop", "Scan"})  # fmt: skip
+_ABSORBED = frozenset({"Constant", "Dropout", "Identity", "If", "Shape", "Size"})  # leave no node behind
 _SMALL = 4096  # elements; larger constants cannot be shapes and are not shown to shape inference
 
 Supported = Callable[[str], bool]
@@ -255,7 +256,7 @@ class _Importer:
         present = [i for i in inputs if i]
         if missing := [i for i in present if i not in self.types]:
             if self.unsupported:
-                op_known = self.supported(op) or op in ("If", "Identity", "Constant", "Shape", "Size")
+                op_known = self.supported(op) or op in _ABSORBED
                 if not op_known:
                     self.unsupported.setdefault(op, []).append(name)
                 return  # its input comes from a node that was reported
