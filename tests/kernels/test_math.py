@@ -6,7 +6,7 @@ The bounds are those that pf_math.h states.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from pilotfish.compiler import targets
 from pilotfish.compiler.kernels import table
 from pilotfish.compiler.kernels.table import ArgsField, ArgsStruct, Array, Case, Kernel
 from pilotfish.compiler.kernels.vec import OPS, VectorOp, vector_type
-from pilotfish.measure.kernel_harness import run_cases
+from pilotfish.measure.kernel_harness import count_cases, run_cases
 
 PLACES = [("host", 0), ("rv64gc", 0), ("rv64gcv", 128), ("rv64gcv", 256), ("rv64gcv", 1024)]
 WIDTHS = {"scalar": ("x1",), "rvv": ("m1", "m2", "m4", "m8", "x1")}
@@ -231,27 +231,45 @@ def operands(op: VectorOp) -> list[Array]:
     return made
 
 
+def rows(scratch: str, widths: Sequence[str], inputs: Callable[[VectorOp], list[Array]]) -> list[tuple[Kernel, Case]]:
+    """A kernel for every operation and width, each with a case of those inputs."""
+    source = '#include "pf_math.h"\n#include "elementwise.h"\n'
+    source += "".join(loop(op, w) for op in OPS.values() for w in widths)
+    Path(scratch, "elementwise.h").write_text(HEADER)
+    Path(scratch, "elementwise.c").write_text(source)
+    row = Kernel("", "", str(Path(scratch, "elementwise.c")), STRUCT.name, (), lambda *_: {}, lambda _: ())
+    work = []
+    for op in OPS.values():
+        given = inputs(op)
+        n = given[0].size
+        result = np.zeros(n, np.float32 if op.gives == "f" else np.uint8)
+        case = Case(op.name, {"n": n}, (*given, result), (len(given),))
+        names = tuple(map(str, range(len(given) + 1)))
+        work += [(replace(row, name=f"{op.name}_{w}", buffers=names), case) for w in widths]
+    return work
+
+
 @cache
 def results(target: str, vlen: int) -> dict[tuple[str, str], Array]:
     """What every operation gives at every width, from one process."""
-    isa = targets.load(target).isa
-    source = '#include "pf_math.h"\n#include "elementwise.h"\n'
-    source += "".join(loop(op, w) for op in OPS.values() for w in WIDTHS[isa])
     with TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
-        Path(scratch, "elementwise.h").write_text(HEADER)
-        Path(scratch, "elementwise.c").write_text(source)
         patch.setattr(table, "structs", lambda: {STRUCT.name: STRUCT})
-        row = Kernel("", "", str(Path(scratch, "elementwise.c")), STRUCT.name, (), lambda *_: {}, lambda _: ())
-        work = []
-        for op in OPS.values():
-            inputs = operands(op)
-            n = inputs[0].size
-            result = np.zeros(n, np.float32 if op.gives == "f" else np.uint8)
-            case = Case(op.name, {"n": n}, (*inputs, result), (len(inputs),))
-            names = tuple(map(str, range(len(inputs) + 1)))
-            work += [(replace(row, name=f"{op.name}_{w}", buffers=names), case) for w in WIDTHS[isa]]
+        work = rows(scratch, WIDTHS[targets.load(target).isa], operands)
         got = run_cases(targets.load(target), work, vlen)
         return {(c.label, k.name.rsplit("_", 1)[1]): g[-1] for (k, c), g in zip(work, got, strict=True)}
+
+
+@cache
+def counts() -> dict[str, tuple[int, int]]:
+    """Vector arithmetic and memory instructions of one vector at m4, counted at VLEN 256."""
+    target, executed = targets.load("rv64gcv"), []
+    with TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "structs", lambda: {STRUCT.name: STRUCT})
+        for vectors in (2, 3):
+            work = rows(scratch, ["m4"], lambda op, n=32 * vectors: [x[:n] for x in operands(op)])  # type: ignore[misc]
+            executed.append(count_cases(target, work, 256))
+    apart = [b - a for a, b in zip(*executed, strict=True)]
+    return {case.label: (e.arith, e.memory) for (_, case), e in zip(work, apart, strict=True)}
 
 
 @pytest.mark.parametrize("name", OPS)
@@ -284,3 +302,12 @@ def test_operation_is_within_its_bound(target: str, vlen: int, name: str) -> Non
 
 def test_every_operation_has_a_fact() -> None:
     assert set(FACTS) == set(OPS)
+
+
+@pytest.mark.parametrize("name", [n for n, op in OPS.items() if not op.mapped and n != "select"])
+def test_cost_of_an_operation_is_what_is_executed(name: str) -> None:
+    op = OPS[name]
+    arithmetic, memory = counts()[name]
+    masks = op.takes.count("m") + 2 * (op.gives == "m")  # from bytes, and to them
+    assert arithmetic - masks == op.vectors
+    assert memory == op.takes.count("f") + op.takes.count("m") + 1, "it spills"

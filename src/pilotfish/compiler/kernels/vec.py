@@ -7,7 +7,7 @@ means and how exact it is stands in the headers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 GROUPS = 32
@@ -52,15 +52,6 @@ class VectorOp:
 def vector_type(width: str, kind: str = "f") -> str:
     """The C type of a vector (``f``) or a mask (``m``)."""
     return f"pf_{'v' if kind == 'f' else 'm'}_{width}"
-
-
-def width(ops: Iterable[VectorOp], live: int) -> str:
-    """The widest RVV width, at most ``m4``, at which a chain does not spill.
-
-    ``live`` is the largest number of values that are alive beside the operands of an operation.
-    """
-    need = max((op.groups for op in ops), default=1) + live
-    return next((f"m{lmul}" for lmul in (4, 2) if need * lmul <= GROUPS), "m1")
 
 
 _BINARY = [
@@ -144,13 +135,3 @@ OPS: dict[str, VectorOp] = {
         *(VectorOp(name, "f", mapped=True, vectors=2 if name != "acosh" else 4) for name in _LIBM),
     )
 }
-
-
-def spelling(op: str) -> str:
-    """The name of an operation in C, without ``pf_`` and the width."""
-    return OPS[op].name
-
-
-def temporaries(op: str) -> int:
-    """Register groups that an operation holds at its peak, beside its vector operands and its result."""
-    return OPS[op].groups - OPS[op].takes.count("f") - 1
