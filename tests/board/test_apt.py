@@ -144,6 +144,8 @@ def test_a_program_that_lacks_libraries_starts_by_the_loader_that_came_with_it(
 ) -> None:
     loader = tmp_path / "lib64" / "ld-linux-x86-64.so.2"
     loader.parent.mkdir()
+    (tmp_path / "none").write_text("#!/of/another/machine\n")
+    (tmp_path / "none").chmod(0o755)
     with pytest.raises(ToolError, match="no dynamic loader"):
         apt.start(tmp_path, tmp_path / "none")
     loader.touch()

@@ -29,7 +29,7 @@ def test_the_one_that_is_named_comes_first_then_the_path_then_the_cache(
     for version, place in enumerate(places, start=7):
         place.mkdir(parents=True)
         pretend(place, f"{version}.1.2")
-    monkeypatch.setattr(apt, "bring", lambda package, _: {"qemu-user": tmp_path / "cache"}[package])
+    monkeypatch.setattr(apt, "bring", lambda package, _, release: {"qemu-user": tmp_path / "cache"}[package])
     monkeypatch.setenv("PATH", f"{places[1]}:/usr/bin:/bin")
     monkeypatch.setenv("PILOTFISH_QEMU", str(places[0] / "qemu-riscv64"))
     assert qemu.find().version == "7.1.2"
@@ -48,6 +48,24 @@ def test_a_qemu_that_cannot_serve_is_refused_in_words(tmp_path: Path, monkeypatc
         monkeypatch.setenv("PILOTFISH_QEMU", str(pretend(tmp_path / folder, version)))
         with pytest.raises(ToolError, match=words):
             qemu.find()
+
+
+def test_counting_takes_debian_12_s_if_this_machine_s_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    brought = {"bookworm": tmp_path / "cache"}
+    (tmp_path / "cache/usr/bin").mkdir(parents=True)
+    pretend(tmp_path / "cache/usr/bin", "7.2.22")
+    monkeypatch.setattr(apt, "bring", lambda package, _, release: brought[release])
+    monkeypatch.delenv("PILOTFISH_QEMU", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    for number, (version, option) in enumerate((("10.0.2", "-plug"), ("9.2.0", "-plugin"))):
+        (tmp_path / str(number)).mkdir()
+        own = pretend(tmp_path / str(number), version, option)
+        monkeypatch.setenv("PATH", f"{own.parent}:/usr/bin:/bin")
+        assert qemu.find().version == version
+        assert qemu.find_counting().version == "7.2.22"
+    monkeypatch.setenv("PILOTFISH_QEMU", str(own))
+    with pytest.raises(ToolError, match=r"9\.2\.0 .* speaks another plugin interface(.|\n)*set PILOTFISH_QEMU"):
+        qemu.find_counting()
 
 
 def test_without_any_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

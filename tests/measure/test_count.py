@@ -63,7 +63,8 @@ def test_what_cannot_be_counted_is_refused_in_words(program: Path, monkeypatch: 
         count.count(Path("/dev/null"), TARGET)
     blind = replace(qemu.find(), supports_plugins=False)
     monkeypatch.setattr(qemu, "find", lambda _: blind)
-    with pytest.raises(ToolError, match="built without plugins"):
+    monkeypatch.setenv("PILOTFISH_QEMU", "it")
+    with pytest.raises(ToolError, match="cannot count instructions: it was built without plugins"):
         count.count(program, TARGET)
 
 

@@ -200,9 +200,8 @@ def test_a_vtype_out_of_a_register_is_reported_as_unknown(tmp_path: Path) -> Non
     assert interval(records, 2) == {"vset": 1, "arith": 1, "arith_slots": 4}
 
 
-def test_a_qemu_without_plugins_is_refused_in_words() -> None:
+def test_a_qemu_that_cannot_load_it_is_refused() -> None:
     tool = qemu.find()
-    with pytest.raises(ToolError, match=r"built without plugins.*PILOTFISH_QEMU"):
-        plugin.argument(replace(tool, supports_plugins=False), Path("x"))
-    with pytest.raises(ToolError, match="another plugin interface"):
-        plugin.argument(replace(tool, version="10.0.2"), Path("x"))
+    for blind in (replace(tool, supports_plugins=False), replace(tool, version="10.0.2")):
+        with pytest.raises(ToolError, match="cannot load the counting plugin"):
+            plugin.argument(blind, Path("x"))

@@ -1,4 +1,4 @@
-"""A private, rootless apt: brings a package of this machine's own distribution into the cache folder.
+"""A private, rootless apt: brings a package of a Debian release, or of Ubuntu's, into the cache folder.
 
 Nothing is installed. apt gets its own lists, archives and an empty status file, downloads a package with all it
 depends on, and ``dpkg-deb -x`` unpacks them side by side. Mirror and keys are those of the machine's own sources, so a
@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -66,14 +67,17 @@ class Package:
     sha256: str
 
 
-def bring(package: str, progress: Progress = lambda _: None) -> Path:
+def bring(package: str, progress: Progress = lambda _: None, *, release: str = "") -> Path:
     """The folder into which a package and all it depends on are unpacked; brought on first use.
+
+    ``release`` is a code name such as ``"bookworm"``: another one than this machine's is read from the same mirror.
 
     Safe to interrupt and to run twice at once. Raises :class:`ToolMissingError` if this machine has no apt or the
     package cannot be had, :class:`StorageError` if the cache cannot be written.
     """
     base = folder("apt")
-    root = base / f"{package}-{_release()}"
+    release = release or own_release()
+    root = base / f"{package}-{release}"
     if (root / PACKAGES).exists():
         return root
     for tool in ("apt-get", "dpkg-deb"):
@@ -82,15 +86,17 @@ def bring(package: str, progress: Progress = lambda _: None) -> Path:
     with _alone(base / "lock", progress):
         if not (root / PACKAGES).exists():
             try:
-                _bring(package, base, root, progress)
+                _bring(package, release, base, root, progress)
             except OSError as error:
                 raise StorageError(f"cannot bring {package} into {base}: {error.strerror or error}") from error
     return root
 
 
 def start(root: Path, program: Path) -> tuple[str, ...]:
-    """How to start a program unpacked under ``root``: by itself if this machine has all its libraries, else by the
-    dynamic loader that was brought with it."""
+    """How to start a program unpacked under ``root``: by itself if it is static or this machine has all its libraries,
+    else by the dynamic loader that was brought with it."""
+    if _is_static(program):
+        return (str(program),)
     try:
         done = subprocess.run(
             [str(program)], env={"LD_TRACE_LOADED_OBJECTS": "1"}, capture_output=True, text=True, check=False
@@ -107,8 +113,19 @@ def start(root: Path, program: Path) -> tuple[str, ...]:
     return (str(loader), "--library-path", ":".join(libraries), str(program))
 
 
-def _bring(package: str, base: Path, root: Path, progress: Progress) -> None:
-    home = _home(base)
+def _is_static(program: Path) -> bool:
+    """Whether a 64-bit ELF program names no dynamic loader (no PT_INTERP among its program headers)."""
+    with program.open("rb") as file:
+        elf = file.read(64 + 56 * 64)
+    if len(elf) < 64 or elf[:5] != b"\x7fELF\x02":
+        return False
+    table, size, count = *struct.unpack_from("<Q", elf, 32), *struct.unpack_from("<HH", elf, 54)
+    starts = range(table, min(table + size * count, len(elf) - 4), size or 1)
+    return all(struct.unpack_from("<I", elf, at)[0] != 3 for at in starts)
+
+
+def _bring(package: str, release: str, base: Path, root: Path, progress: Progress) -> None:
+    home = _home(base, release)
     progress(f"reading the package lists for {package}")
     _apt(home, ["update"], package, progress)
     # --print-uris leaves out what is in the archives already, hence the empty folder.
@@ -126,7 +143,7 @@ def _bring(package: str, base: Path, root: Path, progress: Progress) -> None:
     lines = re.findall(r"^'\S+' (\S+) \d+ SHA256:([0-9a-f]{64})$", listed, re.MULTILINE)
     packages = [Package(file, sha256) for file, sha256 in lines]
     if not packages:
-        raise ToolMissingError(f"apt knows no package {package} for {_release()}")
+        raise ToolMissingError(f"apt knows no package {package} for {release}")
     progress(f"downloading {package} and its libraries")
     _apt(home, ["install", "--download-only", package], package, progress)
     for stale in [root, *base.glob(f".{root.name}.*")]:  # of a process that was killed
@@ -192,7 +209,7 @@ def _apt(home: Path, arguments: list[str], package: str, progress: Progress) -> 
     return "".join(printed)
 
 
-def _home(base: Path) -> Path:
+def _home(base: Path, release: str) -> Path:
     """apt's own folders, settings and sources; kept, so that an interrupted download goes on."""
     home = base / "home"
     for part in ("state", "lists/partial", "cache", "archives/partial", "none/partial", "log", "sources"):
@@ -201,30 +218,34 @@ def _home(base: Path) -> Path:
     (home / "apt.conf").write_text(CONFIGURATION.format(home=home))
     for old in (home / "sources").iterdir():
         old.unlink()
-    if mirror := os.environ.get("PILOTFISH_APT_MIRROR"):
-        lines = mirror if mirror.startswith("deb ") else f"deb {_signed_by()}{mirror} {_release()} main"
-        (home / "sources" / "mirror.list").write_text(lines + "\n")
-    else:
-        for number, file in enumerate(_machine_sources()):
-            (home / "sources" / f"{number}-{file.name}").symlink_to(file)
+    mirror = os.environ.get("PILOTFISH_APT_MIRROR")
+    if not mirror:
+        own = _own_sources()
+        if release == own_release():
+            for number, file in enumerate(sorted({file for file, _ in own})):
+                (home / "sources" / f"{number}-{file.name}").symlink_to(file)
+            return home
+        mirror = own[0][1]
+    line = mirror if mirror.startswith("deb ") else f"deb {_signed_by()}{mirror} {release} main"
+    (home / "sources" / "mirror.list").write_text(line + "\n")
     return home
 
 
-def _machine_sources() -> list[Path]:
-    """The machine's own source files that name its release: other parties' sources are left alone."""
-    pattern = "$(RELEASE) $(SOURCESENTRY)"
+def _own_sources() -> list[tuple[Path, str]]:
+    """The machine's source files that name its own release, each with a mirror, those of the release itself before
+    updates and security. Other parties' sources are left alone."""
+    pattern = "$(RELEASE) $(REPO_URI) $(SOURCESENTRY)"
     done = subprocess.run(
         ["apt-get", "indextargets", "--no-release-info", "--format", pattern, "Created-By: Packages"],
         capture_output=True,
         text=True,
         check=False,
     )
-    entries = [line.split(" ", 1) for line in done.stdout.splitlines() if " " in line]
-    release = _release()
-    own = [entry for suite, entry in entries if suite.split("-")[0] == release] or [entry for _, entry in entries]
+    rows = [row for line in done.stdout.splitlines() if len(row := line.split(" ", 2)) == 3]
+    own = sorted((row for row in rows if row[0].split("-")[0] == own_release()), key=lambda row: row[0]) or rows
     if not own:
         raise ToolMissingError("this machine's apt has no sources; name a mirror with PILOTFISH_APT_MIRROR")
-    return sorted({Path(entry.rsplit(":", 1)[0]) for entry in own})
+    return [(Path(entry.rsplit(":", 1)[0]), mirror) for _, mirror, entry in own]
 
 
 def _signed_by() -> str:
@@ -232,7 +253,7 @@ def _signed_by() -> str:
     return f"[signed-by={','.join(map(str, rings))}] " if rings else ""
 
 
-def _release() -> str:
+def own_release() -> str:
     """The code name of this machine's release, such as ``bookworm``."""
     try:
         text = Path("/etc/os-release").read_text()

@@ -23,6 +23,8 @@ Progress = Callable[[str], None]
 PROGRAM = "qemu-riscv64"
 PACKAGE = "qemu-user"
 OLDEST = (7, 0)  # the first with RVV 1.0
+NEWEST_COUNTING = 8  # the last with the plugin interface, version 1, that our plugin speaks
+COUNTING_RELEASE = "bookworm"  # the Debian release whose package has one; Debian 13's is built without plugins
 VLEN_MOST = 1024  # RV_VLEN_MAX in QEMU's target/riscv/cpu.h
 
 
@@ -33,6 +35,11 @@ class Qemu:
     start: tuple[str, ...]
     version: str
     supports_plugins: bool
+
+    @property
+    def counts(self) -> bool:
+        """Whether it loads our counting plugin."""
+        return self.supports_plugins and int(self.version.split(".")[0]) <= NEWEST_COUNTING
 
     def command(self, target: Target, vlen: int | None = None, plugin: str | None = None) -> list[str]:
         """The words to put before a program built for ``target``; none if the target is native.
@@ -73,18 +80,46 @@ def find(progress: Progress = lambda _: None) -> Qemu:
     return _brought(progress)
 
 
+def find_counting(progress: Progress = lambda _: None) -> Qemu:
+    """As :func:`find`, but one that counts: if this machine's cannot, that of Debian 12 is brought.
+
+    Raises :class:`ToolError` if there is none that can.
+    """
+    found = find(progress)
+    if found.counts:
+        return found
+    why = "speaks another plugin interface than ours" if found.supports_plugins else "was built without plugins"
+    words = f"QEMU {found.version} ({found.start[-1]}) cannot count instructions: it {why}"
+    advice = f"set PILOTFISH_QEMU to a {PROGRAM} of version 7.0 to {NEWEST_COUNTING}.2 with plugins (Debian 12's)"
+    if os.environ.get("PILOTFISH_QEMU"):
+        raise ToolError(f"{words}; {advice}")
+    try:
+        return _unpacked(COUNTING_RELEASE, progress)
+    except ToolError as error:
+        raise ToolError(
+            f"{words}, and another could not be brought: {error}\n{advice[0].upper()}{advice[1:]}"
+        ) from error
+
+
 def _brought(progress: Progress) -> Qemu:
     try:
-        root = apt.bring(PACKAGE, progress)
+        return _unpacked("", progress)
     except ToolMissingError as error:
         raise ToolMissingError(
             f"{PROGRAM} is not on the PATH and could not be brought: {error}\n"
             f"Install QEMU user mode (Debian, Ubuntu: apt-get install {PACKAGE}), or set PILOTFISH_QEMU to a "
             f"{PROGRAM} of {OLDEST[0]}.{OLDEST[1]} or newer"
         ) from error
+
+
+def _unpacked(release: str, progress: Progress) -> Qemu:
+    root = apt.bring(PACKAGE, progress, release=release)
     program = root / "usr" / "bin" / PROGRAM
     if not program.is_file():
-        raise ToolMissingError(f"the package {PACKAGE} in {root} has no {PROGRAM}; set PILOTFISH_QEMU")
+        raise ToolMissingError(f"the package {PACKAGE} in {root} has no {PROGRAM}")
+    for other in program.parent.glob("qemu-*"):  # 30 machines, up to 400 MB
+        if other != program:
+            other.unlink(missing_ok=True)
     return probe(apt.start(root, program))
 
 

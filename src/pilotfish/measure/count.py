@@ -124,7 +124,7 @@ def count(
         raise UsageError(f"instructions are counted for RISC-V targets only, not for {target.name!r}")
     if repeat < 1:
         raise UsageError(f"repeat must be at least 1, not {repeat}")
-    tool = qemu.find(progress)
+    tool = qemu.find_counting(progress)
     counter = _Counter(tool, program, target, vlen, inputs or {}, progress)
     where = f"QEMU {tool.version}, VLEN {counter.vlen}" if counter.vlen else f"QEMU {tool.version}"
     progress(f"counting an inference under {where}")

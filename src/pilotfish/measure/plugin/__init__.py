@@ -17,7 +17,6 @@ from pilotfish.errors import StorageError, ToolError
 Progress = Callable[[str], None]
 
 SOURCE = Path(__file__).with_name("pf_count.c")
-NEWEST = 8  # the last major version of QEMU that speaks plugin interface 1
 # It calls functions of the QEMU that loads it, which a shared library may leave undefined.
 FLAGS = ("-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", *WARNINGS)
 
@@ -27,12 +26,8 @@ def argument(qemu: Qemu, out: Path, progress: Progress = lambda _: None) -> str:
 
     Raises :class:`ToolError` if this QEMU cannot load the plugin: it would print no count, or a wrong one.
     """
-    if not qemu.supports_plugins or int(qemu.version.split(".")[0]) > NEWEST:
-        why = "was built without plugins" if not qemu.supports_plugins else "speaks another plugin interface"
-        raise ToolError(
-            f"QEMU {qemu.version} ({qemu.start[-1]}) {why}, so it cannot count instructions; set PILOTFISH_QEMU to "
-            f"a qemu-riscv64 of version 7.0 to {NEWEST}.2 with plugins, such as that of Debian 12"
-        )
+    if not qemu.counts:
+        raise ToolError(f"QEMU {qemu.version} ({qemu.start[-1]}) cannot load the counting plugin")
     return f"{_escaped(build(progress))},out={_escaped(out)}"
 
 
