@@ -11,6 +11,9 @@ python := $(VENV)/bin/python
 pip := $(python) -m pip --disable-pip-version-check --no-input -qq
 c_files = $(shell git ls-files 'src/*.c' 'src/*.h' 'tests/*.c' 'tests/*.h')
 
+# ONNX Runtime, which we compare with, sends usage data unless told not to.
+export ORT_DISABLE_TELEMETRY ?= 1
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all bench lint format lock clean
 .NOTPARALLEL:

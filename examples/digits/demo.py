@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import picture
 from numpy.typing import NDArray
 
 import pilotfish
 from pilotfish.errors import MismatchError, PilotfishError
+from pilotfish.measure import verify
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parents[1] / "out" / "digits"
@@ -29,10 +29,12 @@ def held_out() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         return data["images"], data["labels"]
 
 
-def reference(model: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The logits [n, 10] of ONNX Runtime for inputs [n, 1, 1, 28, 28]."""
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    return np.concatenate([session.run(["logits"], {"input": image})[0] for image in inputs])
+def progress(what: str) -> None:
+    """Say what takes time: in one line that changes, where that is possible."""
+    if sys.stdout.isatty():
+        print(f"\r\033[K{what}", end="", flush=True)
+    else:
+        print(what, flush=True)
 
 
 def line(what: str, figure: str, note: str = "") -> None:
@@ -44,10 +46,10 @@ def main(out: Path = OUT) -> None:
     images, labels = held_out()
     inputs = (images[:, None, None] / np.float32(255)).astype(np.float32)
 
-    bundle = pilotfish.compile(model, target=TARGET, output=out, progress=print)
-    logits = bundle.run({"input": inputs}, progress=print)["logits"].reshape(len(images), -1)
-    counts = bundle.count(vlen=VLEN, progress=print)
-    want = reference(model, inputs)
+    bundle = pilotfish.compile(model, target=TARGET, output=out, progress=progress)
+    logits = bundle.run({"input": inputs}, progress=progress)["logits"].reshape(len(images), -1)
+    counts = bundle.count(vlen=VLEN, progress=progress)
+    want = verify.reference(model, {"input": inputs})[0].reshape(len(images), -1)
 
     taken, expected = logits.argmax(axis=1), want.argmax(axis=1)
     difference = float(np.abs(logits - want).max())
@@ -55,7 +57,8 @@ def main(out: Path = OUT) -> None:
     plan, sizes = bundle.manifest.plan, bundle.manifest.sizes
     arena, bound = plan.arena_bytes, plan.lower_bound_bytes
 
-    print(f"\nTinyCNN for {TARGET}, {len(images)} held-out scanned digits, one by one in one process")
+    progress("")
+    print(f"TinyCNN for {TARGET}, {len(images)} held-out scanned digits, one by one in one process")
     for name, answers in (("RISC-V (QEMU)", taken), ("ONNX Runtime", expected)):
         right = int((answers == labels).sum())
         line(f"accuracy on {name}", f"{100 * right / len(labels):.2f} %", f"{right} of {len(labels)}")
@@ -83,6 +86,7 @@ if __name__ == "__main__":
     try:
         main(*map(Path, sys.argv[1:2]))
     except PilotfishError as error:
+        progress("")
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:

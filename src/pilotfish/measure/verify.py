@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,7 @@ def random_inputs(tensors: Sequence[TensorEntry], runs: int, seed: int) -> dict[
 
 def reference(model: Path, inputs: Mapping[str, Array]) -> list[Array]:
     """ONNX Runtime's outputs for a batch, stacked, in the model's order."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import: nothing is sent anywhere for our user
     import onnxruntime  # a third of a second, and only needed here
 
     options = onnxruntime.SessionOptions()
