@@ -217,6 +217,8 @@ void pf_save_outputs(const pf_options *options, const pf_tensor *outputs, uint64
     path[n++] = '/';
     for (uint32_t i = 0; i < pf_model.n_outputs; i++) {
         const pf_tensor_info *output = &pf_model.outputs[i];
+        if (output->rank > PF_RANK_MAX)
+            pf_stop(PF_EXIT_BUG, "output '", output->name, "' has too many dimensions", 0);
         int64_t shape[PF_NPY_RANK_MAX] = {(int64_t)batch};
         for (uint32_t j = 0; j < output->rank; j++) shape[j + batched] = output->shape[j];
         pf_output_file(i, path + n);
