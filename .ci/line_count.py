@@ -31,11 +31,7 @@ def python_lines(text: str) -> int:
         if token.type not in IGNORED:
             lines.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(ast.parse(text)):
-        if (
-            isinstance(node, ast.Expr)
-            and isinstance(node.value, ast.Constant)
-            and type(node.value.value) is str
-        ):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and type(node.value.value) is str:
             lines.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     return len(lines)
 
@@ -58,9 +54,7 @@ def room(path: Path) -> str:
 def main() -> None:
     counts: Counter[tuple[str, str]] = Counter()
     longest = (0, "")
-    for name in subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True).stdout.split(
-        "\n"
-    ):
+    for name in subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True).stdout.split("\n"):
         path = Path(name)
         if path.suffix not in {".py", ".c", ".h"}:
             continue
@@ -71,9 +65,7 @@ def main() -> None:
         kind, lines = ("Python", python_lines(text)) if path.suffix == ".py" else ("C", c_lines(text))
         counts[room(path), kind] += lines
         longest = max(longest, (text.count("\n"), name))
-    rooms = sorted(
-        {name for name, _ in counts}, key=lambda r: (r in ("tests", "bench", "examples", ".ci"), r)
-    )
+    rooms = sorted({name for name, _ in counts}, key=lambda r: (r in ("tests", "bench", "examples", ".ci"), r))
     print(f"{'lines of code':<22}" + "".join(f"{kind:>8}" for kind in COLUMNS))
     for name in rooms:
         print(f"  {name:<20}" + "".join(f"{counts[name, kind] or '':>8}" for kind in COLUMNS))
