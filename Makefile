@@ -36,7 +36,7 @@ bench: $(VENV)/.demo ## counted instructions of the fixed networks, beside the p
 
 lint: $(VENV)/.test ## style, types, room borders, C format
 	echo 'ruff check';        $(python) -m ruff check --quiet --output-format concise
-	echo 'ruff format';       $(python) -m ruff format --check --quiet || { echo 'run: make format'; false; }
+	echo 'ruff format';       $(python) -m ruff format --check --quiet --output-format concise || { echo 'run: make format'; false; }
 	echo 'mypy --strict';     $(python) -m mypy --no-error-summary
 	echo 'import contracts';  $(VENV)/bin/lint-imports --no-logo > $(VENV)/imports.txt || { cat $(VENV)/imports.txt; false; }
 	echo 'clang-format';      $(VENV)/bin/clang-format --dry-run -Werror $(c_files) /dev/null
