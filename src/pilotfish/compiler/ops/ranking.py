@@ -1,4 +1,4 @@
-"""ArgMax, ArgMin, Hardmax and TopK along one axis: scalar loops over the values of the axis."""
+"""ArgMax, ArgMin, Hardmax and TopK along one axis: kernels on float32, else scalar loops."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from pilotfish.compiler.graph import Graph, Node
+from pilotfish.compiler.kernels import argmax
 from pilotfish.compiler.ops import axes
 from pilotfish.compiler.ops.loops import CTYPES, ctype, indent, pointer, text
 from pilotfish.compiler.ops.lowering import Lowering
@@ -44,9 +45,13 @@ def _best(node: Node, kind: str, size: int, inner: int) -> list[str]:
 
 
 def lower_arg(node: Node, low: Lowering) -> None:
-    """The place of the extreme value."""
+    """The place of the extreme value: a kernel on float32."""
     x, y = low.view(node.inputs[0]), low.out(node.outputs[0])
     outer, size, inner = _sizes(x.type.shape, axes.axis(node.attrs.get("axis", 0), len(x.type.shape)))
+    if x.type.dtype == np.float32:
+        args = argmax.args(outer, size, inner, last=bool(node.attrs.get("select_last_index", 0)))
+        low.call(node, node.op.lower(), args, [x, y])
+        return
     lines = [pointer("x", 0, x.type.dtype), pointer("y", 1, y.type.dtype, const=False)]
     body = [*_best(node, ctype(x.type.dtype), size, inner), f"y[o * {inner} + i] = best;"]
     low.generated(node, node.op.lower(), text([*lines, *_each(outer, inner, body)]), [x, y], scalar=True)
