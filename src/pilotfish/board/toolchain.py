@@ -156,7 +156,7 @@ class Toolchain:
             kind = "extension" if unknown[1] else "CPU"
             raise UsageError(f"the C compiler knows no {kind} {unknown[2]!r} for {self.target.triple}")
         if done.returncode < 0 and not said:  # LLVM's linker aborts without a word where it cannot write
-            free = shutil.disk_usage(cwd or Path(arguments[-1]).parent).free
+            free = shutil.disk_usage(Path(cwd or "", arguments[-1]).parent).free
             error = StorageError if free < _LITTLE_SPACE else ToolError
             name = signal.Signals(-done.returncode).name
             raise error(f"{what} failed: the compiler was ended by {name}, with {free:,} bytes left on the disk")
