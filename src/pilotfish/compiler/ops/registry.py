@@ -32,7 +32,7 @@ def onnx_meaning(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
                                   list(node.outputs), name=node.name, **attrs)  # fmt: skip
     last = node.attrs.get("layout") == CHANNELS_LAST
     feeds = {f"i{n}": a for n, a in enumerate(inputs) if a is not None}
-    if last:
+    if last and node.attrs.get("input_layout") != "NCHW":
         feeds["i0"] = np.moveaxis(feeds["i0"], -1, 1)
     results = evaluate(proto, feeds, OPSET)
     if last:
