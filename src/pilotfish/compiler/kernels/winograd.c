@@ -9,7 +9,7 @@
 
 /* Transformed inputs lie in rows of PITCH channels, a constant, so that one pointer reaches those of all tiles of a
  * matrix product. Up to half of that, two elements share a row. */
-enum { PITCH = 32, CACHE_LINE = 16 };
+enum { PITCH = 32, CACHE_LINE = 16, CACHED = 4096 }; /* floats */
 /* Tiles side by side that are transformed together, so that inputs in two of them are transformed once. */
 enum { RUN = 4 };
 
@@ -72,11 +72,6 @@ static struct layer laid_out(const pf_winograd_args *a, int32_t tile, float *scr
     l.v = l.between + (PF_MIN(RUN, l.across) * tile + 2) * (tile + 2) * PITCH;
     l.m = l.v + (shared ? l.elements / 2 : l.elements) * v_step;
     return l;
-}
-
-/* Where the element begins in the transformed inputs. */
-static int64_t v_place(const struct layer *l, int32_t element) {
-    return element / 2 * (l->v_even + l->v_odd) + element % 2 * l->v_even;
 }
 
 struct method {
@@ -195,16 +190,20 @@ static void convolve(const pf_winograd_args *a, void *const *buf, const struct m
 #define ROLL13(X, a) ROLL12(X, a) X(12, a)
 #define ROLL14(X, a) ROLL13(X, a) X(13, a)
 
-/* What the products of one element have in common. */
+/* What the products of one chunk of columns have in common. */
 struct product {
     size_t vl;
-    int64_t w_row, m_row, v_block;
+    int64_t w_row, w_element, m_row, m_element;
+    int64_t v_even, v_odd, v_block;
     int32_t blocks;     /* of PITCH channels */
     int32_t last_quads; /* of channels in the last one */
+    int32_t plain;      /* the element that all outputs of a tile take with factor 1: bias is added there */
     const float *bias;
 };
 
-typedef void tile_fn(const struct product *p, const float *v, const float *w, float *m);
+/* `count` elements from `element` on, whose inputs, weights and products begin at v, w and m. */
+typedef void tile_fn(const struct product *p, const float *v, const float *w, float *m, int32_t element,
+                     int32_t count);
 
 #define LMUL 4
 #define ROWS 1
@@ -258,32 +257,33 @@ static tile_fn *const TILES_M4[7] = {tile_m4_1, tile_m4_2, tile_m4_3, tile_m4_4,
 static tile_fn *const TILES_M2[7] = {tile_m2_2,  tile_m2_4,  tile_m2_6, tile_m2_8,
                                      tile_m2_10, tile_m2_12, tile_m2_14};
 
-/* In units of rows (1 or 2), the tiles are split evenly among as few calls as possible. */
-PF_INLINE void product(const struct layer *l, const float *w, const float *bias, int32_t tiles,
-                       int32_t columns, tile_fn *const *tile, int32_t unit, int32_t vlmax) {
+/* In units of rows (1 or 2), the tiles are split evenly among as few calls as possible. With several of them, they
+ * follow each other after as many elements as have their weights in a first-level cache. */
+static void product(const struct layer *l, const float *w, const float *bias, int32_t tiles, int32_t columns,
+                    tile_fn *const *tile, int32_t unit, int32_t vlmax) {
     const int32_t units = (tiles + unit - 1) / unit, calls = (units + 6) / 7, low = units / calls;
-    const int32_t taller = units % calls;
+    const int32_t taller = units % calls, elements = l->elements;
     const int32_t nb = l->args->nb, channels = l->args->channels;
     struct product p = {
-        .w_row = nb, .m_row = nb, .v_block = l->v_block, .blocks = (channels + PITCH - 1) / PITCH};
+        .w_row = nb, .w_element = (int64_t)l->depth * nb, .m_row = nb, .m_element = l->m_step};
+    p.v_even = l->v_even, p.v_odd = l->v_odd, p.v_block = l->v_block;
+    p.blocks = (channels + PITCH - 1) / PITCH;
     p.last_quads = (l->depth - (p.blocks - 1) * PITCH) / 4;
+    p.plain = l->tile + 3;
+    const int32_t some = calls == 1 ? elements : (int32_t)PF_MAX(1, CACHED / p.w_element);
     PF_ROLLED for (int32_t column = 0; column < columns; column += vlmax) {
         p.vl = (size_t)PF_MIN(vlmax, columns - column);
-        const float *w_element = w + column;
-        float *m_element = l->m + column;
-        PF_ROLLED for (int32_t e = 0; e < l->elements; e++) {
-            /* The only element that all outputs of a tile take with factor 1. */
-            p.bias = e == l->tile + 3 ? bias + column : NULL;
-            const float *v = l->v + v_place(l, e);
-            float *m = m_element;
+        p.bias = bias + column;
+        PF_ROLLED for (int32_t e = 0; e < elements; e += some) {
+            const int64_t pairs = e / 2 * (p.v_even + p.v_odd);
+            const float *v = l->v + pairs + e % 2 * p.v_even, *w_some = w + e * p.w_element + column;
+            float *m = l->m + e * p.m_element + column;
             PF_ROLLED for (int32_t i = 0; i < calls; i++) {
                 const int32_t height = low + (i < taller);
-                tile[height - 1](&p, v, w_element, m);
+                tile[height - 1](&p, v, w_some, m, e, PF_MIN(some, elements - e));
                 v += height * unit * PITCH;
-                m += height * unit * (int64_t)nb;
+                m += height * unit * nb;
             }
-            w_element += (int64_t)l->depth * nb;
-            m_element += l->m_step;
         }
     }
 }
@@ -414,11 +414,12 @@ PF_INLINE void tile_scalar(const struct layer *l, const float *v, const float *w
 
 static void product_scalar(const struct layer *l, const float *w, const float *bias, int32_t tiles,
                            int32_t columns) {
+    const float *v_element = l->v;
     for (int32_t e = 0; e < l->elements; e++, w += (int64_t)l->depth * l->args->nb) {
         const float *const b = e == l->tile + 3 ? bias : NULL;
         for (int32_t i = 0, R; i < tiles; i += R) {
             R = tiles - i >= 4 ? 4 : 1;
-            const float *v = l->v + v_place(l, e) + i * PITCH;
+            const float *v = v_element + i * PITCH;
             float *m = l->m + e * l->m_step + i * (int64_t)l->args->nb;
             for (int32_t n = 0, N; n < columns; n += N) {
                 N = columns - n >= 4 ? 4 : 1;
@@ -434,6 +435,7 @@ static void product_scalar(const struct layer *l, const float *w, const float *b
                 }
             }
         }
+        v_element += e & 1 ? l->v_odd : l->v_even;
     }
 }
 

@@ -15,57 +15,70 @@
 #define SUM(r, _) F32 c##r;
 #define SCALAR(r, _) float s##r;
 #define OUT(r, _) , [c##r] "=&vr"(c##r), [s##r] "=&f"(s##r)
-#define BIAS(r, _) c##r = __riscv_vfadd(c##r, bias, p->vl);
-#define STORE(r, _)                \
-    __riscv_vse32(m, c##r, p->vl); \
-    m += p->m_row;
+#define BIAS(r, _) c##r = __riscv_vfadd(c##r, bias, vl);
+#define STORE(r, _)             \
+    __riscv_vse32(q, c##r, vl); \
+    q += m_row;
 
 /* clang-format off */
 static __attribute__((noinline)) void PF_JOIN(tile_m, LMUL, PF_JOIN(_, ROWS, ))(const struct product *p, const float *v,
-                                                                               const float *w, float *m) {
-    ROLL(SUM, )
-    ROLL(SCALAR, )
-    F32 x;
-    int64_t blocks = p->blocks, quads = blocks == 1 ? p->last_quads : PITCH / 4, t = (int64_t)p->vl;
-    __asm__ volatile(
-        "vsetvli zero, %[t], e32, m" PF_TEXT(LMUL) ", ta, ma\n\t"
-        WEIGHTS
-        ROLL(ROW_LOAD, 0)
-        ROLL(ROW_FIRST, 4)
-        WEIGHTS
-        "j 3f\n"
+                                                                               const float *w, float *m,
+                                                                               int32_t element, int32_t count) {
+    const size_t vl = p->vl;
+    const int64_t w_row = p->w_row * (int64_t)sizeof *w, m_row = p->m_row;
+    const int64_t skip = (p->v_block - PITCH) * (int64_t)sizeof *v;
+    const int64_t last_quads = p->last_quads, all_blocks = p->blocks;
+    const int64_t first_quads = all_blocks == 1 ? last_quads : PITCH / 4;
+    PF_ROLLED do {
+        ROLL(SUM, )
+        ROLL(SCALAR, )
+        F32 x;
+        const float *v_at = v, *w_at = w;
+        int64_t blocks = all_blocks, quads = first_quads, t = (int64_t)vl;
+        __asm__ volatile(
+            "vsetvli zero, %[t], e32, m" PF_TEXT(LMUL) ", ta, ma\n\t"
+            WEIGHTS
+            ROLL(ROW_LOAD, 0)
+            ROLL(ROW_FIRST, 4)
+            WEIGHTS
+            "j 3f\n"
 
-        "1:\n\t" /* the next PITCH channels */
-        ROLL(ROW_LOAD, 0)
-        "2:\n\t"
-        STEP(4)
-        "3:\n\t"
-        STEP(8) STEP(12) STEP(16)
-        "addi %[v], %[v], 16\n\t"
-        "addi %[quads], %[quads], -1\n\t"
-        "bnez %[quads], 2b\n\t"
+            "1:\n\t" /* the next PITCH channels */
+            ROLL(ROW_LOAD, 0)
+            "2:\n\t"
+            STEP(4)
+            "3:\n\t"
+            STEP(8) STEP(12) STEP(16)
+            "addi %[v], %[v], 16\n\t"
+            "addi %[quads], %[quads], -1\n\t"
+            "bnez %[quads], 2b\n\t"
 
-        "addi %[blocks], %[blocks], -1\n\t"
-        "beqz %[blocks], 4f\n\t"
-        "add %[v], %[v], %[skip]\n\t"
-        "li %[quads], 8\n\t"
-        "addi %[t], %[blocks], -1\n\t"
-        "bnez %[t], 1b\n\t"
-        "mv %[quads], %[last_quads]\n\t"
-        "j 1b\n"
-        "4:\n\t"
-        : [x] "=&vr"(x), [v] "+r"(v), [w] "+r"(w), [blocks] "+r"(blocks), [quads] "+r"(quads),
-          [t] "+r"(t) ROLL(OUT, )
-        : [w_step] "r"(p->w_row * sizeof *w), [skip] "r"((p->v_block - PITCH) * sizeof *v),
-          [last_quads] "r"((int64_t)p->last_quads)
-        : "memory");
-    /* clang-format on */
-    if (p->bias) {
-        const F32 bias = PF_JOIN(__riscv_vle32_v_f32m, LMUL, )(p->bias, p->vl);
-        ROLL(BIAS, )
-    }
-    ROLL(STORE, )
+            "addi %[blocks], %[blocks], -1\n\t"
+            "beqz %[blocks], 4f\n\t"
+            "add %[v], %[v], %[skip]\n\t"
+            "li %[quads], 8\n\t"
+            "addi %[t], %[blocks], -1\n\t"
+            "bnez %[t], 1b\n\t"
+            "mv %[quads], %[last_quads]\n\t"
+            "j 1b\n"
+            "4:\n\t"
+            : [x] "=&vr"(x), [v] "+r"(v_at), [w] "+r"(w_at), [blocks] "+r"(blocks), [quads] "+r"(quads),
+              [t] "+r"(t) ROLL(OUT, )
+            : [w_step] "r"(w_row), [skip] "r"(skip), [last_quads] "r"(last_quads)
+            : "memory");
+        if (element == p->plain) {
+            const F32 bias = PF_JOIN(__riscv_vle32_v_f32m, LMUL, )(p->bias, vl);
+            ROLL(BIAS, )
+        }
+        float *q = m;
+        ROLL(STORE, )
+        v += element & 1 ? p->v_odd : p->v_even;
+        w += p->w_element;
+        m += p->m_element;
+        element++;
+    } while (--count);
 }
+/* clang-format on */
 
 #undef F32
 #undef ROW_LOAD
