@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import pilotfish
+from pilotfish.cli import main as cli
+
+Compiled = Callable[[str, str], Path]
 
 
 def dense_model(batch: int | str = 1) -> onnx.ModelProto:
@@ -64,7 +69,7 @@ def dense_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
     """The bundle directory of ``dense`` or ``pair`` for a target, made once. Tests must not change it."""
     root = tmp_path_factory.mktemp("bundles")
 
@@ -76,3 +81,31 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], P
         return out
 
     return get
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture
+def pilot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command `pilotfish`, in this process."""
+
+    def run(*words: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["pilotfish", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return Said(int(ended.value.code or 0), out, err)
+
+    return run

@@ -19,36 +19,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import pilotfish
-from conftest import dense_model
+from conftest import Command, Compiled, dense_model
 from pilotfish import errors
 from pilotfish.bundle import fingerprint
-from pilotfish.cli import main as cli
-
-Compiled = Callable[[str, str], Path]
-Command = Callable[..., "Said"]
-
-
-class Said:
-    """What a command printed, and its exit status."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-
-@pytest.fixture
-def pilot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command `pilotfish`, in this process."""
-
-    def run(*words: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["pilotfish", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return Said(int(ended.value.code or 0), out, err)
-
-    return run
 
 
 def spawned(*words: object, env: Mapping[str, str] | None = None, **how: object) -> subprocess.Popen[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,12 @@ import pytest
 from onnx import numpy_helper
 
 import pilotfish
-from conftest import dense, dense_model
+from conftest import Compiled, dense, dense_model
 from pilotfish.board import run
 from pilotfish.board.toolchain import Toolchain
 from pilotfish.compiler import targets
 from pilotfish.errors import UsageError
 
-Compiled = Callable[[str, str], Path]
 TARGETS = ("host", "rv64gc", "rv64gcv")
 
 
