@@ -37,6 +37,7 @@ _DOMAINS = ("", "ai.onnx")
 _NEVER_FOLDED = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli",
                            "Multinomial", "If", "Loop", "Scan"})  # fmt: skip
 _ABSORBED = frozenset({"Constant", "Dropout", "Identity", "If", "Shape", "Size"})  # leave no node behind
+_NESTING = 4  # rounds of inlining: bodies of functions may hold functions
 _SMALL = 4096  # elements; larger constants cannot be shapes and are not shown to shape inference
 
 Supported = Callable[[str], bool]
@@ -110,29 +111,36 @@ def _inlined(model: onnx.ModelProto, supported: Supported) -> onnx.ModelProto:
     """Without the model's own functions, nor standard operators that are functions and that we do not have."""
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
-    version = _opset(model)
-    bodies = set()
+    for _ in range(_NESTING):
+        bodies = _bodies(model, supported)
+        if not bodies:
+            break
+        try:
+            model = onnx.inliner.inline_selected_functions(
+                _with_defaults(model, bodies), [("", op) for op in sorted(bodies)], inline_schema_functions=True
+            )
+        except (RuntimeError, ValueError):  # they stay, and are reported as unsupported by name
+            break
+    return model
+
+
+def _bodies(model: onnx.ModelProto, supported: Supported) -> set[str]:
+    """Operators that we do not have and that ONNX defines by others."""
+    version, found = _opset(model), set()
     for node in _all_nodes(model.graph):
         if node.domain in _DOMAINS and not supported(node.op_type):
             try:
                 schema = onnx.defs.get_schema(node.op_type, version, "")
             except onnx.defs.SchemaError:
                 continue
-            functions = schema.has_function or schema.has_context_dependent_function  # type: ignore[attr-defined]
-            if functions:
-                bodies.add(("", node.op_type))
-    if bodies:
-        model = _with_defaults(model, {op for _, op in bodies}, version)
-        try:
-            model = onnx.inliner.inline_selected_functions(model, sorted(bodies), inline_schema_functions=True)
-        except (RuntimeError, ValueError):  # it stays, and is reported as unsupported by name
-            return model
-    return model
+            if schema.has_function or schema.has_context_dependent_function:  # type: ignore[attr-defined]
+                found.add(node.op_type)
+    return found
 
 
-def _with_defaults(model: onnx.ModelProto, ops: set[str], version: int) -> onnx.ModelProto:
+def _with_defaults(model: onnx.ModelProto, ops: set[str]) -> onnx.ModelProto:
     """A copy in which these operators have their default attributes written out: the inliner does not know them."""
-    changed = onnx.ModelProto()
+    version, changed = _opset(model), onnx.ModelProto()
     changed.CopyFrom(model)
     for node in _all_nodes(changed.graph):
         if node.domain not in _DOMAINS or node.op_type not in ops:

@@ -9,7 +9,9 @@ import numpy as np
 from pilotfish.compiler.graph import Graph, Node
 from pilotfish.compiler.graph.ir import Builder
 
-_CLAMPED = frozenset({"Conv", "pf.Linear", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
+_CLAMPED = frozenset(
+    {"Conv", "ConvTranspose", "pf.Linear", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
+)
 
 
 def fuse_clamp(graph: Graph) -> Graph:
