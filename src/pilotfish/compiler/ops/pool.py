@@ -1,11 +1,12 @@
-"""MaxPool, AveragePool and the global pools, in one and two dimensions, channels last."""
+"""MaxPool, AveragePool and the global pools: kernels in one and two dimensions, channels last."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pilotfish.compiler.graph import Graph, Node
+from pilotfish.compiler.graph import Node
 from pilotfish.compiler.graph.ir import Builder
+from pilotfish.compiler.ops import pool_loops
 from pilotfish.compiler.ops.lowering import Lowering
 from pilotfish.compiler.ops.registry import CHANNELS_LAST, ChannelsLast, Operator
 from pilotfish.compiler.ops.window import pixel_strides, window
@@ -19,7 +20,10 @@ FAMILIES = {
 
 
 def lower(node: Node, low: Lowering) -> None:
-    """One kernel call; kernels clip windows at the border themselves."""
+    """One kernel call, channels last; kernels clip windows at the border themselves. What they cannot do: loops."""
+    if node.attrs.get("layout") != CHANNELS_LAST:
+        pool_loops.lower(node, low)
+        return
     x, y = low.view(node.inputs[0]), low.out(node.outputs[0])
     spatial = x.type.shape[1:-1]
     whole = node.op.startswith("Global")
@@ -41,23 +45,14 @@ def lower(node: Node, low: Lowering) -> None:
     low.call(node, FAMILIES[node.op], args, [x, y])
 
 
-def check(node: Node, graph: Graph) -> str | None:
-    """Float32, at most two spatial dimensions, no output of indices."""
-    x = graph.type(node.inputs[0])
-    if x.dtype != np.float32:
-        return f"only float32 is compiled, the input is {x}"
-    if len(x.shape) not in (3, 4):
-        return f"only one or two spatial dimensions are compiled, the input is {x}"
-    if len([o for o in node.outputs if o]) > 1:
-        return "its output of indices is not compiled"
-    return None
-
-
-def _channels_last(node: Node, _builder: Builder) -> tuple[Node, tuple[int, ...]]:
+def _channels_last(node: Node, builder: Builder) -> tuple[Node, tuple[int, ...]] | None:
+    x = builder.graph.type(node.inputs[0])
+    if x.dtype != np.float32 or len([o for o in node.outputs if o]) > 1:
+        return None
     return node.with_attrs(layout=CHANNELS_LAST), (0,)
 
 
 OPERATORS = tuple(
-    Operator(op, lower, check, channels_last=ChannelsLast(_channels_last, prefers=True), strided=True)
+    Operator(op, lower, pool_loops.check, channels_last=ChannelsLast(_channels_last, prefers=True), strided=True)
     for op in FAMILIES
 )

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from pilotfish.compiler.graph import Graph
 from pilotfish.compiler.passes.affine import fold_affine
-from pilotfish.compiler.passes.batchnorm import expand_batchnorm
 from pilotfish.compiler.passes.canonical import canonicalize
 from pilotfish.compiler.passes.clamp import fuse_clamp
 from pilotfish.compiler.passes.convpool import fuse_convpool
+from pilotfish.compiler.passes.einsum import expand_einsum
 from pilotfish.compiler.passes.elementwise import fuse as fuse_elementwise
 from pilotfish.compiler.passes.halo import choose_algorithms, place_halos
 from pilotfish.compiler.passes.layout import to_channels_last
+from pilotfish.compiler.passes.normalization import expand_normalization
 from pilotfish.compiler.passes.reductions import keep_dimensions
 from pilotfish.compiler.passes.transposes import fold_transposes
 from pilotfish.compiler.targets import Target
@@ -20,9 +21,10 @@ from pilotfish.compiler.targets import Target
 Pass = Callable[[Graph, Target], Graph]
 
 PASSES: tuple[tuple[str, Pass], ...] = (
+    ("expand_einsum", lambda g, _: expand_einsum(g)),
     ("canonicalize", lambda g, _: canonicalize(g)),
     ("fold_affine", lambda g, _: fold_affine(g)),
-    ("expand_batchnorm", lambda g, _: expand_batchnorm(g)),
+    ("expand_normalization", lambda g, _: expand_normalization(g)),
     ("keep_dimensions", lambda g, _: keep_dimensions(g)),
     ("fuse_clamp", lambda g, _: fuse_clamp(g)),
     ("fuse_convpool", fuse_convpool),

@@ -23,7 +23,7 @@ def canonicalize(graph: Graph) -> Graph:
         if node.name in skipped:
             continue
         if node.op in _WINDOWED:
-            builder.add(_explicit_pads(node, graph))
+            builder.add(explicit_pads(node, graph))
         elif node.op == "Gemm" and graph.type(node.outputs[0]).dtype == _F32:
             _gemm(node, builder)
         elif node.op == "MatMul" and _constant_matrix(node, graph):
@@ -41,7 +41,8 @@ def canonicalize(graph: Graph) -> Graph:
     return builder.finish()
 
 
-def _explicit_pads(node: Node, graph: Graph) -> Node:
+def explicit_pads(node: Node, graph: Graph) -> Node:
+    """The node with ``auto_pad`` worked out into ``pads``."""
     x, y = graph.type(node.inputs[0]).shape[2:], graph.type(node.outputs[0]).shape[2:]
     kernel = tuple(node.attrs.get("kernel_shape") or graph.type(node.inputs[1]).shape[2:])
     attrs = {k: v for k, v in node.attrs.items() if k != "auto_pad"}

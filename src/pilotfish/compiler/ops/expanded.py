@@ -1,7 +1,6 @@
-"""BatchNormalization at inference that was not folded into a convolution: per-channel scale and shift.
+"""BatchNormalization, InstanceNormalization, LpNormalization: other operators by the time that code is made.
 
-The pass ``passes/batchnorm.py`` turns it into Mul and Add, which then join chains of elementwise operators; it
-does not come here to be lowered.
+``passes/normalization.py`` rewrites them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pilotfish.compiler.ops.registry import Operator
 
 def lower(node: Node, _low: Lowering) -> None:
     """Never: see above."""
-    raise AssertionError(f"{node.name}: BatchNormalization is Mul and Add by now")
+    raise AssertionError(f"{node.name}: {node.op} is other operators by now")
 
 
 def check(node: Node, graph: Graph) -> str | None:
@@ -28,4 +27,6 @@ def check(node: Node, graph: Graph) -> str | None:
     return None
 
 
-OPERATORS = (Operator("BatchNormalization", lower, check),)
+OPERATORS = tuple(
+    Operator(op, lower, check) for op in ("BatchNormalization", "InstanceNormalization", "LpNormalization")
+)
