@@ -9,7 +9,7 @@ PYTEST ?=
 
 python := $(VENV)/bin/python
 pip := $(python) -m pip --disable-pip-version-check --no-input -qq
-c_files = $(shell git ls-files 'src/*.c' 'src/*.h' 'tests/*.c' 'tests/*.h')
+c_files = $(shell find src tests -name '*.[ch]')
 
 # ONNX Runtime, which we compare with, sends usage data unless told not to.
 export ORT_DISABLE_TELEMETRY ?= 1

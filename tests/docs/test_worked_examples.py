@@ -19,6 +19,7 @@ from pilotfish.compiler import targets
 from pilotfish.compiler.kernels import table
 from pilotfish.compiler.ops import registry
 from pilotfish.compiler.ops.interpreter import interpret
+from pilotfish.compiler.passes import PASSES
 from pilotfish.compiler.targets import Target
 from pilotfish.measure.kernel_harness import check, run_cases
 
@@ -43,6 +44,11 @@ def test_target_of_the_page_compiles_a_kernel_that_is_right() -> None:
     cases = list(kernel.cases(np.random.default_rng(0)))
     outputs = run_cases(target, [(kernel, case) for case in cases], target.vlen)
     assert [check(kernel, case, got) for case, got in zip(cases, outputs, strict=True)] == [None] * len(cases)
+
+
+def test_page_on_the_compiler_has_all_passes_in_their_order() -> None:
+    text = (DOCS / "compiler.md").read_text("utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == [name for name, _ in PASSES]
 
 
 @pytest.fixture
