@@ -35,7 +35,7 @@ OPSET = 21
 
 _DOMAINS = ("", "ai.onnx")
 _NEVER_FOLDED = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli",
-                           "Multinomial", "If", "Loop", "Scan"})  # fmt: skip
+                           "Multinomial", "If", "Loop", "Scan", "QuantizeLinear", "DequantizeLinear"})  # fmt: skip
 _ABSORBED = frozenset({"Constant", "Dropout", "Identity", "If", "Shape", "Size"})  # leave no node behind
 _NESTING = 4  # rounds of inlining: bodies of functions may hold functions
 _SMALL = 4096  # elements; larger constants cannot be shapes and are not shown to shape inference

@@ -24,10 +24,10 @@ def fuse_convpool(graph: Graph, target: Target) -> Graph:
     dropped: set[str] = set()
     for conv in graph.nodes:
         readers = consumers.get(conv.outputs[0], []) if conv.outputs else []
-        if len(readers) == 1 and _fits(conv, readers[0], graph) and conv.outputs[0] not in graph.outputs:
-            if _cheaper(conv, graph, target):
-                fused[readers[0].name] = conv
-                dropped.add(conv.name)
+        alone = len(readers) == 1 and conv.outputs[0] not in graph.outputs
+        if alone and _fits(conv, readers[0], graph) and _cheaper(conv, graph, target):
+            fused[readers[0].name] = conv
+            dropped.add(conv.name)
     builder = Builder(graph)
     for node in graph.nodes:
         if node.name in fused:

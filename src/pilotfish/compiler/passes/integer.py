@@ -71,6 +71,7 @@ class Integers:
         self.consumers, self.producers = graph.consumers(), graph.producers()
         self.quantized: dict[str, tuple[str, Quantization]] = {}  # float value → its int8 value
         self.weights: dict[str, Weights] = {}  # float value → constant weights
+        self.integer_bias: dict[str, tuple[Array, Array]] = {}  # float value → int32 values and their scale
         self.floats: dict[str, str] = {}  # float value → the same, once it is made
         self.bytes: dict[str, str] = {}  # int8 or uint8 value of the graph → its int8 form
         self.done: set[str] = set()
@@ -143,6 +144,8 @@ class Integers:
         parameters = self.parameters(node)
         if constant is not None:
             self.weights.update({out: w} if (w := self.constant_weights(node, constant)) else {})
+            if constant.dtype == np.int32 and (scale := self.graph.constants.get(node.inputs[1])) is not None:
+                self.integer_bias[out] = (constant, scale.astype(np.float64))
             self.builder.constants[out] = dequantized(node, self.graph)
             self.builder.types[out] = TensorType(_F32, constant.shape)
             self.floats[out] = out
@@ -242,6 +245,10 @@ class Integers:
             absorbed.append(reader.name)
             value = reader.outputs[0]
         return None
+
+    def constant(self, value: str) -> Array | None:
+        """The float value of a constant, quantized or not."""
+        return self.builder.constants.get(value)
 
     def with_pads(self, node: Node) -> Node:
         """The node with ``auto_pad`` resolved."""

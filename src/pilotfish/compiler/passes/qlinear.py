@@ -28,9 +28,7 @@ def to_qdq(graph: Graph) -> Graph:
 def _dequantized(node: Node, builder: Builder, operands: tuple[str, str, str], stem: str, axis: int) -> str:
     type_ = builder.types[operands[0]]
     attrs = {"axis": axis} if builder.types[operands[1]].size > 1 else {}
-    return builder.emit(
-        "DequantizeLinear", f"{node.name}.{stem}", operands, TensorType(_F32, type_.shape), **attrs
-    )
+    return builder.emit("DequantizeLinear", f"{node.name}.{stem}", operands, TensorType(_F32, type_.shape), **attrs)
 
 
 def _quantized(node: Node, builder: Builder, value: str, scale: str, zero: str) -> None:
