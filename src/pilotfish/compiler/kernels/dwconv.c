@@ -12,7 +12,8 @@
 typedef struct {
     int32_t lines, length;
     int64_t x_across, x_along, y_across, y_along, w_across, w_along;
-    int32_t bounded; /* there is an upper bound; kept here, or clang compares floats again and again */
+    int32_t lower,
+        upper; /* whether there are such bounds; kept here, or clang compares floats all the time */
 } plane;
 
 static void upright(const pf_dwconv_args *a, plane *p) {
@@ -20,7 +21,7 @@ static void upright(const pf_dwconv_args *a, plane *p) {
     p->x_across = a->x_row_stride, p->x_along = a->x_col_stride;
     p->y_across = a->y_row_stride, p->y_along = a->y_col_stride;
     p->w_across = (int64_t)a->channels * a->taps_x, p->w_along = a->channels;
-    p->bounded = a->hi < INFINITY;
+    p->lower = a->lo > -INFINITY, p->upper = a->hi < INFINITY;
 }
 
 static void turned(const pf_dwconv_args *a, plane *p) {
@@ -28,7 +29,7 @@ static void turned(const pf_dwconv_args *a, plane *p) {
     p->x_across = a->x_col_stride, p->x_along = a->x_row_stride;
     p->y_across = a->y_col_stride, p->y_along = a->y_row_stride;
     p->w_across = a->channels, p->w_along = (int64_t)a->channels * a->taps_x;
-    p->bounded = a->hi < INFINITY;
+    p->lower = a->lo > -INFINITY, p->upper = a->hi < INFINITY;
 }
 
 /* Lines that are computed when the last tile of R overlaps the one before; of fewer than R none can be. */
@@ -106,34 +107,44 @@ static __attribute__((noinline)) void walk(const pf_dwconv_args *a, void *const 
 #define PF_TAP2(r, A, B, C, F, M, S) \
     PF_TAP(r, w8, w7, A, B, C, F, M) \
     if (r < R && S) PF_ADD(A##r, w6);
-#define PF_BOUND(acc) acc = __riscv_vfmin(acc, hi, vl)
-#define PF_PUT(acc)                                       \
-    {                                                     \
-        __riscv_vse32(q, __riscv_vfmax(acc, lo, vl), vl); \
-        q += p.y_across;                                  \
+#define PF_LO(acc) acc = __riscv_vfmax(acc, lo, vl)
+#define PF_HI(acc) acc = __riscv_vfmin(acc, hi, vl)
+#define PF_PUT(acc)                \
+    {                              \
+        __riscv_vse32(q, acc, vl); \
+        q += p.y_across;           \
     }
-#define PF_OUTPUT1(acc)                               \
-    if (p.bounded) PF_BOUND(acc);                     \
-    __riscv_vse32(y, __riscv_vfmax(acc, lo, vl), vl); \
+#define PF_OUTPUT1(acc)        \
+    if (p.lower) PF_LO(acc);   \
+    if (p.upper) PF_HI(acc);   \
+    __riscv_vse32(y, acc, vl); \
     y += p.y_along;
-#define PF_OUTPUTS(C)                  \
-    {                                  \
-        float *q = y;                  \
-        y += p.y_along;                \
-        if (p.bounded) {               \
-            PF_BOUND(C##0);            \
-            PF_BOUND(C##1);            \
-            if (R > 2) PF_BOUND(C##2); \
-            if (R > 3) PF_BOUND(C##3); \
-            if (R > 4) PF_BOUND(C##4); \
-            if (R > 5) PF_BOUND(C##5); \
-        }                              \
-        PF_PUT(C##0)                   \
-        PF_PUT(C##1)                   \
-        if (R > 2) PF_PUT(C##2)        \
-        if (R > 3) PF_PUT(C##3)        \
-        if (R > 4) PF_PUT(C##4)        \
-        if (R > 5) PF_PUT(C##5)        \
+#define PF_OUTPUTS(C)               \
+    {                               \
+        float *q = y;               \
+        y += p.y_along;             \
+        if (p.lower) {              \
+            PF_LO(C##0);            \
+            PF_LO(C##1);            \
+            if (R > 2) PF_LO(C##2); \
+            if (R > 3) PF_LO(C##3); \
+            if (R > 4) PF_LO(C##4); \
+            if (R > 5) PF_LO(C##5); \
+        }                           \
+        if (p.upper) {              \
+            PF_HI(C##0);            \
+            PF_HI(C##1);            \
+            if (R > 2) PF_HI(C##2); \
+            if (R > 3) PF_HI(C##3); \
+            if (R > 4) PF_HI(C##4); \
+            if (R > 5) PF_HI(C##5); \
+        }                           \
+        PF_PUT(C##0)                \
+        PF_PUT(C##1)                \
+        if (R > 2) PF_PUT(C##2)     \
+        if (R > 3) PF_PUT(C##3)     \
+        if (R > 4) PF_PUT(C##4)     \
+        if (R > 5) PF_PUT(C##5)     \
     }
 
 #define PF_INPUT(i, taps)                              \
@@ -255,64 +266,88 @@ static void stride2(const pf_dwconv_args *a, const plane *at_plane, const float 
     }
 }
 
-/* Any taps, strides and dilations: T outputs side by side share each weight. */
-PF_INLINE void outputs(const pf_dwconv_args *a, const plane *p, const float *x, const float *w,
-                       vfloat32m2_t bias, float *y, size_t vl, const int T) {
-    vfloat32m2_t d0 = bias, d1 = bias, d2 = bias, d3 = bias, d4 = bias, d5 = bias, d6 = bias, d7 = bias;
-    PF_ROLLED for (int32_t ty = 0; ty < a->taps_y; ty++, x += a->x_tap_y_stride) {
-        const float *xt = x;
-        PF_ROLLED for (int32_t tx = 0; tx < a->taps_x; tx++, xt += a->x_tap_x_stride, w += a->channels) {
-            const vfloat32m2_t wt = __riscv_vle32_v_f32m2(w, vl);
-            const float *q = xt;
-#define PF_MULTIPLY(i)                                                     \
-    if (i < T) {                                                           \
-        d##i = __riscv_vfmacc(d##i, __riscv_vle32_v_f32m2(q, vl), wt, vl); \
-        q += p->x_along;                                                   \
+/* Up to eight outputs side by side, d0 to d7, of the plane p; T of them are there. */
+#define PF_OUTPUTS_8(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#define PF_START_T(i) vfloat32m2_t d##i = wb;
+#define PF_LO_T(i) \
+    if (i < T) PF_LO(d##i);
+#define PF_HI_T(i) \
+    if (i < T) PF_HI(d##i);
+#define PF_STORE_T(i)               \
+    if (i < T) {                    \
+        __riscv_vse32(y, d##i, vl); \
+        y += p.y_along;             \
     }
-            PF_MULTIPLY(0)
-            PF_MULTIPLY(1)
-            PF_MULTIPLY(2)
-            PF_MULTIPLY(3)
-            PF_MULTIPLY(4)
-            PF_MULTIPLY(5)
-            PF_MULTIPLY(6)
-            PF_MULTIPLY(7)
-        }
-    }
-#define PF_STORE(i)                                                                     \
-    if (i < T) {                                                                        \
-        __riscv_vse32(y, __riscv_vfmin(__riscv_vfmax(d##i, a->lo, vl), a->hi, vl), vl); \
-        y += p->y_along;                                                                \
-    }
-    PF_STORE(0)
-    PF_STORE(1)
-    PF_STORE(2)
-    PF_STORE(3)
-    PF_STORE(4)
-    PF_STORE(5)
-    PF_STORE(6)
-    PF_STORE(7)
+#define PF_END_T              \
+    if (p.lower) {            \
+        PF_OUTPUTS_8(PF_LO_T) \
+    }                         \
+    if (p.upper) {            \
+        PF_OUTPUTS_8(PF_HI_T) \
+    }                         \
+    PF_OUTPUTS_8(PF_STORE_T)
+
+/* Where the taps of an output lie. */
+typedef struct {
+    int32_t rows, cols;
+    int64_t x_row, x_col; /* to the row of taps below, to the tap beside */
+    int64_t w_step;
+} window;
+
+static window window_of(const pf_dwconv_args *a) {
+    return (window){a->taps_y, a->taps_x, a->x_tap_y_stride, a->x_tap_x_stride, a->channels};
 }
 
-static void any(const pf_dwconv_args *a, const plane *p, const float *xs, const float *w, const float *bias,
-                float *ys, int32_t first, int32_t end, size_t vl) {
+/* Any taps, strides and dilations: T outputs share each weight. */
+PF_INLINE void any_outputs(const pf_dwconv_args *a, const plane p, const window t, const float *x,
+                           const float *w, vfloat32m2_t wb, float *y, size_t vl, const int T) {
+    const float lo = a->lo, hi = a->hi;
+    PF_OUTPUTS_8(PF_START_T)
+    int32_t rows = t.rows;
+    PF_ROLLED do {
+        const float *xt = x;
+        int32_t cols = t.cols;
+        PF_ROLLED do {
+            const vfloat32m2_t v = __riscv_vle32_v_f32m2(w, vl);
+            const float *q = xt;
+#define PF_MULTIPLY_T(i)                                                  \
+    if (i < T) {                                                          \
+        d##i = __riscv_vfmacc(d##i, __riscv_vle32_v_f32m2(q, vl), v, vl); \
+        q += p.x_along;                                                   \
+    }
+            PF_OUTPUTS_8(PF_MULTIPLY_T)
+            xt += t.x_col, w += t.w_step;
+        }
+        while (--cols)
+            ;
+        x += t.x_row;
+    }
+    while (--rows)
+        ;
+    PF_END_T
+}
+
+static void any(const pf_dwconv_args *a, const plane *at_plane, const float *xs, const float *w,
+                const float *bias, float *ys, int32_t first, int32_t end, size_t vl) {
+    const plane p = *at_plane;
+    const window t = window_of(a);
     const vfloat32m2_t wb = __riscv_vle32_v_f32m2(bias, vl);
     PF_ROLLED for (int32_t line = first; line < end; line++) {
-        const float *x = xs + line * p->x_across;
-        float *y = ys + line * p->y_across;
-        int32_t left = p->length;
-        PF_ROLLED for (; left >= 8; left -= 8, x += 8 * p->x_along, y += 8 * p->y_along) {
-            outputs(a, p, x, w, wb, y, vl, 8);
+        const float *x = xs + line * p.x_across;
+        float *y = ys + line * p.y_across;
+        int32_t left = p.length;
+        PF_ROLLED for (; left >= 8; left -= 8, x += 8 * p.x_along, y += 8 * p.y_along) {
+            any_outputs(a, p, t, x, w, wb, y, vl, 8);
         }
         if (left & 4) {
-            outputs(a, p, x, w, wb, y, vl, 4);
-            x += 4 * p->x_along, y += 4 * p->y_along;
+            any_outputs(a, p, t, x, w, wb, y, vl, 4);
+            x += 4 * p.x_along, y += 4 * p.y_along;
         }
         if (left & 2) {
-            outputs(a, p, x, w, wb, y, vl, 2);
-            x += 2 * p->x_along, y += 2 * p->y_along;
+            any_outputs(a, p, t, x, w, wb, y, vl, 2);
+            x += 2 * p.x_along, y += 2 * p.y_along;
         }
-        if (left & 1) outputs(a, p, x, w, wb, y, vl, 1);
+        if (left & 1) any_outputs(a, p, t, x, w, wb, y, vl, 1);
     }
 }
 
@@ -321,6 +356,88 @@ void f32_dwconv_2v__rvv(const void *args, void *const *buf) {
     upright(args, &p);
     walk(args, buf, &p, 1, __riscv_vsetvlmax_e32m2(), any);
 }
+
+/* Five taps beside each other, any number of such rows: the weights of a row are in registers, and each input is
+ * loaded once for all of seven outputs. Output i takes input j with weight j - S * i. */
+#define PF_SHARE_T(i)                                                   \
+    if (i < T) {                                                        \
+        if (input == S * i) d##i = __riscv_vfmacc(d##i, v, w0, vl);     \
+        if (input == S * i + 1) d##i = __riscv_vfmacc(d##i, v, w1, vl); \
+        if (input == S * i + 2) d##i = __riscv_vfmacc(d##i, v, w2, vl); \
+        if (input == S * i + 3) d##i = __riscv_vfmacc(d##i, v, w3, vl); \
+        if (input == S * i + 4) d##i = __riscv_vfmacc(d##i, v, w4, vl); \
+    }
+#define PF_SHARED(j)                                         \
+    if (j < S * (T - 1) + 5) {                               \
+        const int input = j;                                 \
+        const vfloat32m2_t v = __riscv_vle32_v_f32m2(q, vl); \
+        q += t.x_col;                                        \
+        PF_OUTPUTS_8(PF_SHARE_T)                             \
+    }
+
+PF_INLINE void five(const pf_dwconv_args *a, const plane *at_plane, const float *xs, const float *ws,
+                    const float *bias, float *ys, int32_t first, int32_t end, size_t vl, const int S) {
+    const int T = 7;
+    const plane p = *at_plane;
+    const window t = window_of(a);
+    const float lo = a->lo, hi = a->hi;
+    PF_ROLLED for (int32_t line = first; line < end; line++) {
+        PF_ROLLED for (int32_t at = 0; at < p.length; at += T) {
+            const int32_t col = PF_MIN(at, p.length - T);
+            const float *x = xs + line * p.x_across + col * p.x_along, *w = ws;
+            float *y = ys + line * p.y_across + col * p.y_along;
+            const vfloat32m2_t wb = __riscv_vle32_v_f32m2(bias, vl);
+            PF_OUTPUTS_8(PF_START_T)
+            int32_t rows = t.rows;
+            PF_ROLLED do {
+                const vfloat32m2_t w0 = __riscv_vle32_v_f32m2(w, vl);
+                const vfloat32m2_t w1 = __riscv_vle32_v_f32m2(w += t.w_step, vl);
+                const vfloat32m2_t w2 = __riscv_vle32_v_f32m2(w += t.w_step, vl);
+                const vfloat32m2_t w3 = __riscv_vle32_v_f32m2(w += t.w_step, vl);
+                const vfloat32m2_t w4 = __riscv_vle32_v_f32m2(w += t.w_step, vl);
+                w += t.w_step;
+                const float *q = x;
+                PF_SHARED(0)
+                PF_SHARED(1)
+                PF_SHARED(2)
+                PF_SHARED(3)
+                PF_SHARED(4)
+                PF_SHARED(5)
+                /* Keeps clang from loading so many inputs early that sums spill. */
+                if (S == 1) (void)PF_LOAD_HERE(q);
+                PF_SHARED(6)
+                PF_SHARED(7)
+                PF_SHARED(8)
+                PF_SHARED(9)
+                PF_SHARED(10)
+                PF_SHARED(11)
+                PF_SHARED(12)
+                PF_SHARED(13)
+                PF_SHARED(14)
+                PF_SHARED(15)
+                PF_SHARED(16)
+                x += t.x_row;
+            }
+            while (--rows)
+                ;
+            PF_END_T
+        }
+    }
+}
+
+#define PF_FIVE(S)                                                                                 \
+    static void five_s##S(const pf_dwconv_args *a, const plane *p, const float *x, const float *w, \
+                          const float *bias, float *y, int32_t first, int32_t end, size_t vl) {    \
+        five(a, p, x, w, bias, y, first, end, vl, S);                                              \
+    }                                                                                              \
+    void f32_dwconv_5x5s##S##_7x2v__rvv(const void *args, void *const *buf) {                      \
+        plane p;                                                                                   \
+        upright(args, &p);                                                                         \
+        walk(args, buf, &p, 1, __riscv_vsetvlmax_e32m2(), five_s##S);                              \
+    }
+
+PF_FIVE(1)
+PF_FIVE(2)
 
 #define PF_STRIDE1(R)                                                                                \
     static void stride1_##R(const pf_dwconv_args *a, const plane *p, const float *x, const float *w, \
@@ -361,8 +478,9 @@ PF_INLINE void outputs_scalar(const pf_dwconv_args *a, const float *x, const flo
                 for (int n = 0; n < N; n++) sum[t][n] += q[n] * w[n];
         }
     }
+    const int clamps = a->lo > -INFINITY || a->hi < INFINITY;
     for (int t = 0; t < T; t++, y += a->y_col_stride)
-        for (int n = 0; n < N; n++) y[n] = PF_MIN(PF_MAX(sum[t][n], a->lo), a->hi);
+        for (int n = 0; n < N; n++) y[n] = clamps ? PF_MIN(PF_MAX(sum[t][n], a->lo), a->hi) : sum[t][n];
 }
 
 void f32_dwconv__scalar(const void *args, void *const *buf) {

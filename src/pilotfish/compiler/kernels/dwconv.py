@@ -68,12 +68,15 @@ def _strips(lines: int, length: int, tile: int) -> int:
     return ceil(lines / (tile * max(1, 256 // (length * tile))))
 
 
+def _clamps(args: ArgValues) -> int:
+    return int(np.isfinite(args["lo"])) + int(np.isfinite(args["hi"]))
+
+
 # Slots, fitted to counted kernels: of a block of channels in a strip, of a tile, of a column.
 def _cost_stride1(args: ArgValues, target: Target, *, tile: int) -> float:
     a = _ints(args)
     lines, length = _plane(a, tile)
-    bound = tile if args["hi"] != np.inf else 0
-    column = 14 * tile + 6 + bound
+    column = 13 * tile + 7 + tile * _clamps(args)
     whole = ceil(lines / tile) * (length * column + 4 * tile + 34)
     blocks = a["batch"] * ceil(a["channels"] / target.lanes)
     return blocks * (whole + _strips(lines, length, tile) * 110.0)
@@ -82,18 +85,31 @@ def _cost_stride1(args: ArgValues, target: Target, *, tile: int) -> float:
 def _cost_stride2(args: ArgValues, target: Target) -> float:
     a = _ints(args)
     lines, length = _plane(a, 1)
-    column = 42.0 + (2 if args["hi"] != np.inf else 0)
+    column = 41.5 + 2 * _clamps(args)
     blocks = a["batch"] * ceil(a["channels"] / (2 * target.lanes))
     return blocks * (lines * (length * column + 30) + _strips(lines, length, 1) * 110.0)
 
 
 def _cost_any(args: ArgValues, target: Target) -> float:
     a = _ints(args)
-    taps = a["taps_y"] * a["taps_x"]
-    pieces = [a["cols"] // 8 * [8]] + [[n] for n in (4, 2, 1) if a["cols"] & n]
-    row = sum(taps * (7 + 5 * n) + 10 * n + 6 * a["taps_y"] + 30 for piece in pieces for n in piece)
+    taps, output = a["taps_y"] * a["taps_x"], 7 + 2 * _clamps(args)
+    pieces = a["cols"] // 8 * [8] + [n for n in (4, 2, 1) if a["cols"] & n]
+    row = sum(taps * (5 * n + 6) + output * n + 3 * a["taps_y"] + 10 for n in pieces) + 20
     blocks = a["batch"] * ceil(a["channels"] / (2 * target.lanes))
-    return blocks * (a["rows"] * row + _strips(a["rows"], a["cols"], 1) * 60.0)
+    return blocks * (a["rows"] * row + _strips(a["rows"], a["cols"], 1) * 80.0)
+
+
+def _supports_five(args: ArgValues, _target: Target, *, stride: int) -> bool:
+    a = _ints(args)
+    return a["taps_x"] == 5 and a["x_col_stride"] == stride * a["x_tap_x_stride"] and a["cols"] >= 7
+
+
+def _cost_five(args: ArgValues, target: Target, *, stride: int) -> float:
+    a = _ints(args)
+    spills = 18 if stride == 1 else 0
+    tile = a["taps_y"] * (3 * (6 * stride + 5) + 15 + 70 + 8 + spills) + 7 * (7 + 2 * _clamps(args)) + 25
+    blocks = a["batch"] * ceil(a["channels"] / (2 * target.lanes))
+    return blocks * (a["rows"] * (ceil(a["cols"] / 7) * tile + 10) + _strips(a["rows"], a["cols"], 1) * 80.0)
 
 
 def _cost_scalar(args: ArgValues, _target: Target) -> float:
@@ -169,6 +185,17 @@ def _cases_any(rng: np.random.Generator) -> Iterator[Case]:
     yield _case(rng, "gaps between pixels", (2, 3, 7, 6), (2, 4), strides=(1, 2), extra=2, clamp=(-0.5, 0.5))
 
 
+def _cases_five(rng: np.random.Generator, *, stride: int) -> Iterator[Case]:
+    strides = (stride, stride)
+    yield _case(rng, "one tile", (1, 1, 7, 5), (5, 5), strides=strides)
+    for cols in (8, 13, 14, 15):
+        yield _case(rng, f"{cols} columns", (1, 3, cols, 20), (5, 5), strides=strides, clamp=RELU6)
+    yield _case(rng, "one row of taps", (2, 4, 9, 16), (1, 5), strides=strides, clamp=RELU)
+    yield _case(rng, "rows of another stride", (2, 4, 9, 16), (3, 5), strides=(3, stride), dilations=(2, 1))
+    yield _case(rng, "channels beyond two registers", (1, 2, 7, 147), (5, 5), strides=strides)
+    yield _case(rng, "gaps between pixels", (2, 3, 11, 6), (5, 5), strides=strides, extra=3, clamp=(-0.5, 0.5))
+
+
 def _row(name: str, **other: object) -> Kernel:
     fields: dict[str, object] = {
         "family": "dwconv",
@@ -188,6 +215,13 @@ def _sliding() -> Iterator[Kernel]:
             cases=partial(_cases_stride1, tile=tile),
             supports=partial(_supports, tile=tile, stride=1),
             cost=partial(_cost_stride1, tile=tile),
+        )
+    for stride in (1, 2):
+        yield _row(
+            f"f32_dwconv_5x5s{stride}_7x2v__rvv",
+            cases=partial(_cases_five, stride=stride),
+            supports=partial(_supports_five, stride=stride),
+            cost=partial(_cost_five, stride=stride),
         )
     yield _row(
         "f32_dwconv_3x3s2_1x2v__rvv",

@@ -128,21 +128,26 @@ def _memory_cost(a: Mapping[str, int], tile: int, target: Target) -> float:
 # What a direction of the transforms does: places read, vector operations, places written.
 _IN = {4: (6, 12, 6), 2: (4, 4, 4)}
 _OUT = {4: (6, 10, 4), 2: (4, 4, 2)}
+# Slots that are not of a vector, fitted to counted kernels: of a direction, of a call of one, of a chunk of columns.
+_TIME, _CALL, _CHUNK = 5.0, 70.0, 60.0
 
 
 def _transform_cost(a: Mapping[str, int], tile: int, target: Target, clamps: int) -> float:
-    """Slots of the transforms of one tile."""
-    total = 0.0
-    for channels, columns in ((a["channels"], 0), *(((0, a["nb"]),) * (a["n"] // a["nb"])), (0, a["n"] % a["nb"])):
-        wide = max(channels, columns) > 2 * target.lanes
-        lmul = 4 if wide else 2
-        chunks = ceil(max(channels, columns) / min(lmul * target.lanes, _PITCH))
-        reads, works, writes = _IN[tile] if channels else _OUT[tile]
-        once = reads * (lmul + 1) + works * lmul + writes * (lmul + 1) + 4
-        first, second = tile + 2, tile + 2 if channels else tile
-        clamping = 0 if channels else second * tile * clamps * lmul
-        total += chunks * ((first + second) * once + clamping + 60) + 30
-    return total
+    """Slots of the transforms of one tile, of those in a run."""
+    run = min(_RUN, ceil(a["cols"] / tile))
+
+    def one(channels: int, counts: tuple[int, int, int], times: float) -> float:
+        lmul = 4 if channels > 2 * target.lanes else 2
+        chunks = ceil(channels / min(lmul * target.lanes, _PITCH))
+        reads, works, writes = counts
+        each = (reads + writes) * (lmul + 1) + works * lmul + _TIME
+        clamping = 0 if counts is _IN[tile] else tile * tile * clamps * lmul
+        return chunks * (times * each + clamping + 2 * _CALL / run) + 50 / run
+
+    whole, rest = divmod(a["n"], a["nb"])
+    total = one(a["channels"], _IN[tile], tile + 2 / run + tile + 2)
+    total += whole * one(a["nb"], _OUT[tile], 2 * tile + 2)
+    return total + (one(rest, _OUT[tile], 2 * tile + 2) if rest else 0)
 
 
 def _product_cost(a: Mapping[str, int], tile: int, lmul: int, tiles: int) -> float:
@@ -152,8 +157,11 @@ def _product_cost(a: Mapping[str, int], tile: int, lmul: int, tiles: int) -> flo
     calls = ceil(rows / (7 * unit))
     depth = ceil(a["channels"] / _QUAD) * _QUAD
     blocks = ceil(a["channels"] / _PITCH)
+    elements = (tile + 2) ** 2
+    some = elements if calls == 1 else max(1, 4096 // (depth * a["nb"]))
     steps = depth * (rows * (lmul + 1) + calls * (lmul + 1.75))
-    return (tile + 2) ** 2 * (steps + rows * (lmul + 1 + blocks) + calls * (35 + 5 * blocks) + 20)
+    each = steps + rows * (lmul + 1 + blocks) + calls * (15 + 6 * blocks + lmul)
+    return elements * each + ceil(elements / some) * calls * 50 + _CHUNK
 
 
 def _vector_cost(args: ArgValues, target: Target, *, tile: int, lmul: int) -> float:

@@ -6,8 +6,8 @@
 #define LOAD(p) PF_JOIN(__riscv_vle32_v_f32m, LMUL, )(p, vl)
 #define NAME(f) PF_JOIN(f, LMUL, )
 #define STORE(p, x) __riscv_vse32(p, x, vl)
-#define BOUND(x) x = __riscv_vfmin(x, hi, vl)
-#define CLAMP(x) x = __riscv_vfmax(x, lo, vl)
+#define CLAMP_HI(x) x = __riscv_vfmin(x, hi, vl)
+#define CLAMP_LO(x) x = __riscv_vfmax(x, lo, vl)
 
 static __attribute__((noinline)) void NAME(f4_in_m)(const struct pass *p, const float *src, float *dst,
                                                     int32_t count, int32_t groups, int32_t valid, size_t vl) {
@@ -74,16 +74,16 @@ static __attribute__((noinline)) void NAME(f4_out_m)(const struct pass *p, const
             m0 = __riscv_vfadd(__riscv_vfadd(m0, a, vl), c, vl);
             a = __riscv_vfmacc(a, 4.0f, c, vl);
             if (clamps) {
+                CLAMP_LO(m0);
+                CLAMP_LO(b);
+                CLAMP_LO(a);
+                CLAMP_LO(m5);
                 if (clamps > 1) {
-                    BOUND(m0);
-                    BOUND(b);
-                    BOUND(a);
-                    BOUND(m5);
+                    CLAMP_HI(m0);
+                    CLAMP_HI(b);
+                    CLAMP_HI(a);
+                    CLAMP_HI(m5);
                 }
-                CLAMP(m0);
-                CLAMP(b);
-                CLAMP(a);
-                CLAMP(m5);
             }
             STORE(d + to3, m5); /* a place that is not valid is place 0, which is written last */
             STORE(d + to2, a);
@@ -138,12 +138,12 @@ static __attribute__((noinline)) void NAME(f2_out_m)(const struct pass *p, const
             F32 m0 = __riscv_vfadd(__riscv_vfadd(LOAD(s), m1, vl), m2, vl);
             F32 m3 = __riscv_vfsub(__riscv_vfsub(m1, m2, vl), LOAD(q + 2 * step), vl);
             if (clamps) {
+                CLAMP_LO(m0);
+                CLAMP_LO(m3);
                 if (clamps > 1) {
-                    BOUND(m0);
-                    BOUND(m3);
+                    CLAMP_HI(m0);
+                    CLAMP_HI(m3);
                 }
-                CLAMP(m0);
-                CLAMP(m3);
             }
             STORE(d + to1, m3);
             STORE(d, m0);
@@ -159,5 +159,5 @@ static __attribute__((noinline)) void NAME(f2_out_m)(const struct pass *p, const
 #undef LOAD
 #undef NAME
 #undef STORE
-#undef CLAMP
-#undef BOUND
+#undef CLAMP_LO
+#undef CLAMP_HI
