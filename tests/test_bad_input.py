@@ -442,6 +442,24 @@ def test_a_reader_that_went_away_is_no_news() -> None:
 # Interruptions
 
 
+def test_an_interrupted_run_leaves_nothing(compiled: Compiled, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((1_000_000, 1, 8), np.float32))
+    (tmp_path / "temporary").mkdir()
+    run = ("run", compiled("dense", "rv64gcv"), "-i", tmp_path / "x.npy", "-o", tmp_path / "y.npy")
+    process = spawned(*run, env={"TMPDIR": str(tmp_path / "temporary")}, start_new_session=True)
+    try:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("running 1000000 inferences"))
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (130, "")
+    assert names(tmp_path) == ["temporary", "x.npy"]
+    assert names(tmp_path / "temporary") == []
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("old", [False, True], ids=["new", "over an old bundle"])
 @pytest.mark.parametrize("moment", ["compiling model.c", "compiling pf_runner.c", "linking"])

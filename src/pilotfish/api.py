@@ -156,5 +156,6 @@ class Bundle:
         count = len(next(iter(arrays.values()), [None]))
         place = run.place(self.manifest.target, vlen)
         say = progress or (lambda _: None)
-        say(f"running {count} inference{'s' if count != 1 else ''} {place}")
+        macs = count * self.manifest.macs
+        say(f"running {count} inference{'s' if count != 1 else ''} {place}{run.patience(self.manifest.target, macs)}")
         return run.run(self.program, self.manifest.target, arrays, vlen=vlen, progress=say)

@@ -91,8 +91,11 @@ def test_a_link_to_a_bundle_stays_a_link(tmp_path: Path) -> None:
     assert content(tmp_path / "real") == {"a.elf": b"2"}
 
 
-def test_an_empty_directory_is_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["beside", "within"])
+def test_an_empty_directory_is_taken(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").mkdir()
+    if where == "within":
+        monkeypatch.chdir(tmp_path / "out")
     write(tmp_path / "out", a_elf=b"1")
     assert content(tmp_path / "out") == {"a.elf": b"1"}
 

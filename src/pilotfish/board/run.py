@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 
 from pilotfish.board import qemu
+from pilotfish.bundle.directory import storing
 from pilotfish.compiler.targets import Target
 from pilotfish.errors import InputError, MachineError, PilotfishError, StorageError, ToolError, UsageError
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[str], None]
+
+EMULATED_MACS = 9e6
+"""Multiply-accumulates a second of float32 vector code under QEMU, roughly; *measured* on one x86-64 machine."""
 
 _ERRORS: Mapping[int, type[PilotfishError]] = {4: InputError, 6: MachineError, 8: StorageError}
 """What the runner's exit statuses mean (``runtime/pf_runner.h``)."""
@@ -27,6 +31,14 @@ def place(target: Target, vlen: int | None = None) -> str:
     if target.native:
         return "on this machine"
     return f"under QEMU, VLEN {vlen or target.vlen}" if target.isa == "rvv" else "under QEMU"
+
+
+def patience(target: Target, macs: int) -> str:
+    """A remark on how long QEMU will take, if long: ``", about 4 minutes"``; estimated."""
+    seconds = macs / EMULATED_MACS
+    if target.native or target.isa != "rvv" or seconds < 20:
+        return ""
+    return f", about {seconds:.0f} seconds" if seconds < 100 else f", about {seconds / 60:.0f} minutes"
 
 
 def run(
@@ -44,17 +56,14 @@ def run(
     :class:`UsageError` for a length on a target without vectors, :class:`ToolError` if the program fails.
     """
     prefix = emulator(target, vlen, progress)
-    with tempfile.TemporaryDirectory(prefix="pilotfish-run-") as name:
+    with storing(Path("temporary files")), tempfile.TemporaryDirectory(prefix="pilotfish-run-") as name:
         folder = Path(name)
+        (folder / "out").mkdir()
         command = [*prefix, str(program), "--output-dir", str(folder / "out")]
-        try:
-            (folder / "out").mkdir()
-            for index, (tensor, array) in enumerate(inputs.items()):
-                file = folder / f"{index}.npy"
-                np.save(file, array, allow_pickle=False)
-                command += ["--input", f"{tensor}={file}"]
-        except OSError as error:
-            raise StorageError(f"cannot write in {folder}: {error.strerror or error}") from error
+        for index, (tensor, array) in enumerate(inputs.items()):
+            file = folder / f"{index}.npy"
+            np.save(file, array, allow_pickle=False)
+            command += ["--input", f"{tensor}={file}"]
         execute(command)
         files = [line.split("\t")[-1] for line in execute([*prefix, str(program), "--list"]).splitlines()
                  if line.startswith("output\t")]  # fmt: skip

@@ -25,19 +25,20 @@ def staged(out: Path) -> Iterator[Path]:
     be written.
     """
     out = Path(os.path.realpath(out))
-    own = _own_files(out)
-    within = own is not None and _stays(out)
-    made = [] if own is not None else [p for p in out.parents if not p.exists()]
+    _own_files(out)  # before the work, so that a refusal comes at once
+    within = out.exists() and _stays(out)
+    made = [] if out.exists() else [p for p in out.parents if not p.exists()]
     folder = (out if within else out.parent) / f".{out.name}.{secrets.token_hex(4)}"
     try:
         with storing(out):
             folder.mkdir(parents=True)  # not tempfile's: a bundle is as public as the user's umask says
         yield folder
         with storing(out), _undisturbed():
+            own = _own_files(out, besides=folder)
             if within:
-                _fill(folder, out, own or set())
+                _fill(folder, out, own)
             else:
-                _swap(folder, out, own or set())
+                _swap(folder, out, own)
             made = []
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -46,14 +47,14 @@ def staged(out: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-def _own_files(out: Path) -> set[str] | None:
-    """The names of a bundle's files that may be replaced; None if nothing is there yet."""
+def _own_files(out: Path, besides: Path | None = None) -> set[str]:
+    """The names of a bundle's files that may be replaced; an error if something else is there."""
     if not out.exists():
-        return None
+        return set()
     if not out.is_dir():
         raise UsageError(f"{out} is a file; name a directory for the bundle")
     with storing(out, "read"):
-        if not any(out.iterdir()):
+        if all(path == besides for path in out.iterdir()):
             return set()
     try:
         return {*read(out).files, MANIFEST}

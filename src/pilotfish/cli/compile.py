@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,7 +78,7 @@ def compile_model(
 def _summary(bundle: Bundle) -> None:
     manifest = bundle.manifest
     sizes, plan = manifest.sizes, manifest.plan
-    kernels = Counter(step.kernel for step in manifest.steps)
+    kernels = Counter(re.sub(r"^pf_(\w+)_[0-9a-f]{8}$", r"\1 loop", step.kernel) for step in manifest.steps)
     above = f"{100 * (plan.arena_bytes / plan.lower_bound_bytes - 1):.1f} % above" if plan.lower_bound_bytes else "at"
     terminal.say(f"{manifest.model} for {manifest.target.name}: {bundle.path}")
     terminal.say(f"  inputs   {'; '.join(map(str, manifest.inputs))}")
