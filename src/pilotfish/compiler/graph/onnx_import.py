@@ -37,6 +37,9 @@ _DOMAINS = ("", "ai.onnx")
 _NEVER_FOLDED = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli",
                            "Multinomial", "If", "Loop", "Scan", "QuantizeLinear", "DequantizeLinear"})  # fmt: skip
 _ABSORBED = frozenset({"Constant", "Dropout", "Identity", "If", "Shape", "Size"})  # leave no node behind
+_ELEMENTS = frozenset(
+    {"bool", "float16", "float32", "float64", *(f"{u}int{b}" for u in ("", "u") for b in (8, 16, 32, 64))}
+)
 _NESTING = 4  # rounds of inlining: bodies of functions may hold functions
 _SMALL = 4096  # elements; larger constants cannot be shapes and are not shown to shape inference
 
@@ -210,7 +213,7 @@ class _Importer:
             array = np.asarray(onnx.numpy_helper.to_array(tensor))
         except (ValueError, TypeError, onnx.checker.ValidationError) as error:
             raise NotAModelError(f"tensor {tensor.name!r} cannot be read: {error}") from error
-        if array.dtype.kind not in "fiub":
+        if array.dtype.name not in _ELEMENTS:
             raise ModelError(f"tensor {tensor.name!r} has the unsupported element type {array.dtype.name}")
         return array
 
@@ -242,7 +245,7 @@ class _Importer:
                 unbound.append((value.name, dims if tensor.HasField("shape") else ["?"]))
                 continue
             dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-            if dtype.kind not in "fiub":
+            if dtype.name not in _ELEMENTS:
                 raise ModelError(f"input {value.name!r} has the unsupported element type {dtype.name}")
             self.types[value.name] = TensorType(np.dtype(dtype), tuple(int(d) for d in dims))
         if unknown := sorted(set(shapes) - set(inputs)):
@@ -357,6 +360,8 @@ class _Importer:
                     f"the shape of {output!r} depends on run-time values (inputs {shown})",
                 )
             dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+            if dtype.name not in _ELEMENTS:
+                raise OperatorError(name, proto.op_type, f"{output!r} has the unsupported element type {dtype.name}")
             self.types[output] = TensorType(dtype, tuple(d.dim_value for d in tensor.shape.dim))
 
     def output(self, name: str) -> None:
@@ -364,6 +369,9 @@ class _Importer:
         source = self.alias.get(name, name)
         if source not in self.types:
             raise ModelError(f"nothing makes the output {name!r}")
+        if self.types[source].dtype.name not in _ELEMENTS:
+            dtype = self.types[source].dtype
+            raise ModelError(f"output {name!r} has the unsupported element type {dtype.name}")
         if source != name or name in self.constants or name in {i.name for i in self.model.graph.input}:
             constant = self.constants.pop(name, None)
             if constant is not None:
