@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 import pilotfish
 from conftest import Compiled, dense, dense_model
@@ -41,6 +41,51 @@ def test_a_batch_is_run_in_one_process(compiled: Compiled, target: str) -> None:
     np.testing.assert_allclose(y, dense(x), rtol=1e-5, atol=1e-5)
     assert lines[0].startswith("running 5 inferences")
     assert bundle.run({"x": x[:1]})["y"].shape == (1, 1, 3)
+
+
+def test_a_model_without_inputs() -> None:
+    constant = numpy_helper.from_array(np.arange(6, dtype=np.float32).reshape(2, 3), "c")
+    graph = helper.make_graph(
+        [helper.make_node("Exp", ["c"], ["y"], name="exp")],
+        "constant",
+        [],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
+        [constant],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    bundle = pilotfish.compile(model, target="rv64gcv")
+    np.testing.assert_allclose(bundle.run({})["y"], np.exp(np.arange(6.0)).reshape(2, 3), rtol=1e-6)
+    assert bundle.verify().passed
+
+
+def test_scalars_and_other_dtypes() -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node("Add", ["s", "s"], ["twice"], name="add"),
+            helper.make_node("Not", ["b"], ["nb"], name="not"),
+            helper.make_node("Mul", ["i", "i"], ["square"], name="square"),
+        ],
+        "odd",
+        [
+            helper.make_tensor_value_info("s", TensorProto.FLOAT, []),
+            helper.make_tensor_value_info("b", TensorProto.BOOL, [3]),
+            helper.make_tensor_value_info("i", TensorProto.INT64, [2, 2]),
+        ],
+        [
+            helper.make_tensor_value_info("twice", TensorProto.FLOAT, []),
+            helper.make_tensor_value_info("nb", TensorProto.BOOL, [3]),
+            helper.make_tensor_value_info("square", TensorProto.INT64, [2, 2]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    bundle = pilotfish.compile(model, target="rv64gcv")
+    flags, whole = np.array([True, False, True]), np.array([[1, -2], [3, 2**40]])
+    outputs = bundle.run({"s": np.float32(1.5), "b": flags, "i": whole})
+    assert outputs["twice"].shape == ()
+    assert outputs["twice"] == 3
+    np.testing.assert_array_equal(outputs["nb"], ~flags)
+    np.testing.assert_array_equal(outputs["square"], whole * whole)
+    assert bundle.verify().passed
 
 
 def test_several_inputs_and_outputs(compiled: Compiled) -> None:

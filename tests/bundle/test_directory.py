@@ -182,6 +182,10 @@ def test_a_manifest_cannot_point_outside(tmp_path: Path) -> None:
     manifest.write_text(manifest.read_text().replace('"a.elf"', '"../a.elf"'))
     with pytest.raises(BundleError, match="is not a file name"):
         bundle.open_checked(tmp_path / "out")
+    (tmp_path / "a.elf").write_bytes(b"a user's")
+    with pytest.raises(UsageError, match="is not a file name"):
+        write(tmp_path / "out", b_elf=b"2")
+    assert (tmp_path / "a.elf").exists()
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

@@ -67,7 +67,8 @@ def run(
         execute(command)
         files = [line.split("\t")[-1] for line in execute([*prefix, str(program), "--list"]).splitlines()
                  if line.startswith("output\t")]  # fmt: skip
-        return [np.load(folder / "out" / file, allow_pickle=False) for file in files]
+        outputs = [np.load(folder / "out" / file, allow_pickle=False) for file in files]
+        return outputs if inputs else [output[None] for output in outputs]  # nothing told the runner of a batch
 
 
 def emulator(target: Target, vlen: int | None = None, progress: Progress = lambda _: None) -> list[str]:

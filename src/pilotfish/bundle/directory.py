@@ -34,15 +34,16 @@ def read(folder: Path) -> Manifest:
         raise BundleError(f"{path} is damaged: {error}; compile the model again") from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    return loads(text, path)
+    manifest = loads(text, path)
+    if odd := [name for name in manifest.files if Path(name).name != name]:
+        raise BundleError(f"{path} is damaged: it lists {odd[0]!r}, which is not a file name")
+    return manifest
 
 
 def open_checked(folder: Path) -> Manifest:
     """The manifest of a bundle whose every file is there and as it was made; else :class:`BundleError`."""
     manifest = read(folder)
     for name, made in manifest.files.items():
-        if Path(name).name != name:
-            raise BundleError(f"{folder / MANIFEST} is damaged: it lists {name!r}, which is not a file name")
         path = folder / name
         if not path.is_file():
             raise BundleError(f"the bundle {folder} lacks {name}: compile the model again")

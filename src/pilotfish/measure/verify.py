@@ -88,7 +88,7 @@ def reference(model: Path, inputs: Mapping[str, Array]) -> list[Array]:
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         count = len(next(iter(inputs.values()), [None]))
-        results = [session.run(None, {name: array[i] for name, array in inputs.items()}) for i in range(count)]
+        results = [session.run(None, {name: array[i, ...] for name, array in inputs.items()}) for i in range(count)]
     except Exception as error:  # ONNX Runtime's exceptions have no base class of their own
         if type(error).__module__.startswith("onnxruntime"):
             kind = ModelError if "Load" in str(error) else ToolError
