@@ -21,7 +21,6 @@ from pilotfish.compiler.ops import registry
 from pilotfish.compiler.ops.lowering import Lowering
 from pilotfish.compiler.passes.memory import MemoryPlan, plan_memory
 from pilotfish.compiler.targets import Target
-from pilotfish.errors import OperatorError
 
 Progress = Callable[[str], None]
 Shapes = Mapping[str, Sequence[int]]
@@ -69,9 +68,6 @@ def import_model(model: Path | str | onnx.ModelProto, shapes: Shapes | None = No
 
 def compile_graph(graph: Graph, target: Target, *, symbol: str = "model") -> Compiled:
     """Optimize, lower, plan memory and generate C."""
-    for node in graph.nodes:
-        if why := registry.operators()[node.op].check(node, graph):
-            raise OperatorError(node.name, node.op, why)
     optimized = passes.optimize(graph, target)
     program = Lowering(optimized, target).run()
     memory = plan_memory(program)

@@ -1,13 +1,13 @@
-"""Whole networks against ONNX Runtime: all of them as host programs, the small ones (and, with `large`, all) on RISC-V."""
+"""Whole networks against ONNX Runtime: all as host programs, the small ones (and, with `large`, all) on RISC-V."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import networks
 import onnx
 import pytest
 
+import networks
 import pilotfish
 
 SMALL = ("tinycnn", "resnet8", "kws", "vww", "autoencoder")

@@ -32,11 +32,15 @@ class Halo(NamedTuple):
 
 @dataclass(frozen=True)
 class TensorType:
-    """Element type and static shape; a halo only for channels-last activations (rank 3: N W C, rank 4: N H W C)."""
+    """Element type and static shape; a halo only for channels-last activations (rank 3: N W C, rank 4: N H W C).
+
+    ``filler`` is what the halo holds: 0, or the zero point of a quantized tensor.
+    """
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     halo: Halo = Halo()  # noqa: RUF009 - a tuple: nothing can change it
+    filler: int = 0
 
     @property
     def size(self) -> int:

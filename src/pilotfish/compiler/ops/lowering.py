@@ -59,6 +59,8 @@ class Lowering:
         """Lower all nodes, in order."""
         table_ = operators()
         for node in self.graph.nodes:
+            if note := node.attrs.get("note"):
+                self.notes.append(f"{node.name}: {note}")
             table_[node.op].lower(node, self)
         graph = self.graph
         return Program(

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pilotfish.compiler.graph import Graph
 from pilotfish.compiler.passes.affine import fold_affine
 from pilotfish.compiler.passes.canonical import canonicalize
+from pilotfish.compiler.passes.checked import check_operators
 from pilotfish.compiler.passes.clamp import fuse_clamp
 from pilotfish.compiler.passes.convpool import fuse_convpool
 from pilotfish.compiler.passes.einsum import expand_einsum
 from pilotfish.compiler.passes.elementwise import fuse as fuse_elementwise
 from pilotfish.compiler.passes.halo import choose_algorithms, place_halos
+from pilotfish.compiler.passes.integer import to_integer
 from pilotfish.compiler.passes.layout import to_channels_last
 from pilotfish.compiler.passes.normalization import expand_normalization
+from pilotfish.compiler.passes.qlinear import to_qdq
 from pilotfish.compiler.passes.reductions import keep_dimensions
 from pilotfish.compiler.passes.transposes import fold_transposes
 from pilotfish.compiler.targets import Target
@@ -21,6 +24,9 @@ from pilotfish.compiler.targets import Target
 Pass = Callable[[Graph, Target], Graph]
 
 PASSES: tuple[tuple[str, Pass], ...] = (
+    ("to_qdq", lambda g, _: to_qdq(g)),
+    ("to_integer", lambda g, _: to_integer(g)),
+    ("check_operators", lambda g, _: check_operators(g)),
     ("expand_einsum", lambda g, _: expand_einsum(g)),
     ("canonicalize", lambda g, _: canonicalize(g)),
     ("fold_affine", lambda g, _: fold_affine(g)),

@@ -205,9 +205,9 @@ def _table(self: Integers, node: Node, tail: Tail) -> str | None:
 
 _MOVERS = ("MaxPool", "GlobalMaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Expand",
            "Tile", "Pad", "Gather", "DepthToSpace", "SpaceToDepth", "Resize")  # fmt: skip
-_TABLES = ("Relu", "Clip", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Swish", "Gelu", "Elu", "Selu", "Celu", "Mish",
-           "LeakyRelu", "ThresholdedRelu", "Softplus", "Softsign", "Exp", "Log", "Sqrt", "Reciprocal", "Abs", "Neg",
-           "Erf", "Floor", "Ceil", "Round", "Sign", "Sin", "Cos")  # fmt: skip
+_TABLES = ("Relu", "Clip", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Swish", "Gelu", "Elu", "Selu", "Celu",
+           "Mish", "LeakyRelu", "ThresholdedRelu", "Softplus", "Softsign", "Exp", "Log", "Sqrt", "Reciprocal", "Abs",
+           "Neg", "Erf", "Floor", "Ceil", "Round", "Sign", "Sin", "Cos")  # fmt: skip
 
 RULES: dict[str, Rule] = {
     "Conv": _conv,
