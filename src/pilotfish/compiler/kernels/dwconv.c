@@ -304,10 +304,12 @@ PF_INLINE void any_outputs(const pf_dwconv_args *a, const plane p, const window 
     const float lo = a->lo, hi = a->hi;
     PF_OUTPUTS_8(PF_START_T)
     int32_t rows = t.rows;
-    PF_ROLLED do {
+    PF_ROLLED
+    do {
         const float *xt = x;
         int32_t cols = t.cols;
-        PF_ROLLED do {
+        PF_ROLLED
+        do {
             const vfloat32m2_t v = __riscv_vle32_v_f32m2(w, vl);
             const float *q = xt;
 #define PF_MULTIPLY_T(i)                                                  \
@@ -317,13 +319,9 @@ PF_INLINE void any_outputs(const pf_dwconv_args *a, const plane p, const window 
     }
             PF_OUTPUTS_8(PF_MULTIPLY_T)
             xt += t.x_col, w += t.w_step;
-        }
-        while (--cols)
-            ;
+        } while (--cols);
         x += t.x_row;
-    }
-    while (--rows)
-        ;
+    } while (--rows);
     PF_END_T
 }
 
@@ -389,7 +387,8 @@ PF_INLINE void five(const pf_dwconv_args *a, const plane *at_plane, const float 
             const vfloat32m2_t wb = __riscv_vle32_v_f32m2(bias, vl);
             PF_OUTPUTS_8(PF_START_T)
             int32_t rows = t.rows;
-            PF_ROLLED do {
+            PF_ROLLED
+            do {
                 const vfloat32m2_t w0 = __riscv_vle32_v_f32m2(w, vl);
                 const vfloat32m2_t w1 = __riscv_vle32_v_f32m2(w += t.w_step, vl);
                 const vfloat32m2_t w2 = __riscv_vle32_v_f32m2(w += t.w_step, vl);
@@ -417,9 +416,7 @@ PF_INLINE void five(const pf_dwconv_args *a, const plane *at_plane, const float 
                 PF_SHARED(15)
                 PF_SHARED(16)
                 x += t.x_row;
-            }
-            while (--rows)
-                ;
+            } while (--rows);
             PF_END_T
         }
     }
@@ -464,49 +461,79 @@ void f32_dwconv_3x3s2_1x2v__rvv(const void *args, void *const *buf) {
 
 #endif
 
-/* Without vectors: T outputs side by side and N channels, each input and weight loaded once. */
+#if defined(__riscv)
+/* One instruction each. */
+#define PF_AT_LEAST(x, lo) __builtin_fmaxf(x, lo)
+#define PF_AT_MOST(x, hi) __builtin_fminf(x, hi)
+#else
+#define PF_AT_LEAST(x, lo) PF_MAX(x, lo)
+#define PF_AT_MOST(x, hi) PF_MIN(x, hi)
+#endif
+
+/* Without vectors: T outputs side by side and N channels; constants, so that all but the loops over taps unroll. */
+#define PF_FULL _Pragma("clang loop unroll(full)")
 PF_INLINE void outputs_scalar(const pf_dwconv_args *a, const float *x, const float *w, const float *bias,
                               float *y, const int T, const int N) {
-    float sum[4][4];
-    for (int t = 0; t < T; t++)
-        for (int n = 0; n < N; n++) sum[t][n] = bias[n];
-    PF_ROLLED for (int32_t ty = 0; ty < a->taps_y; ty++, x += a->x_tap_y_stride) {
+    float sum[3][4];
+    PF_FULL for (int t = 0; t < T; t++) {
+        PF_FULL for (int n = 0; n < N; n++) sum[t][n] = bias[n];
+    }
+    const int64_t x_col = a->x_col_stride, tap_x = a->x_tap_x_stride, channels = a->channels;
+    int32_t rows = a->taps_y;
+    PF_ROLLED
+    do {
         const float *xt = x;
-        PF_ROLLED for (int32_t tx = 0; tx < a->taps_x; tx++, xt += a->x_tap_x_stride, w += a->channels) {
-            const float *q = xt;
-            for (int t = 0; t < T; t++, q += a->x_col_stride)
-                for (int n = 0; n < N; n++) sum[t][n] += q[n] * w[n];
+        int32_t cols = a->taps_x;
+        PF_ROLLED
+        do {
+            PF_FULL for (int t = 0; t < T; t++) {
+                PF_FULL for (int n = 0; n < N; n++) sum[t][n] += xt[t * x_col + n] * w[n];
+            }
+            xt += tap_x, w += channels;
+        } while (--cols);
+        x += a->x_tap_y_stride;
+    } while (--rows);
+    if (a->lo > -INFINITY) {
+        PF_FULL for (int t = 0; t < T; t++) {
+            PF_FULL for (int n = 0; n < N; n++) sum[t][n] = PF_AT_LEAST(sum[t][n], a->lo);
         }
     }
-    const int clamps = a->lo > -INFINITY || a->hi < INFINITY;
-    for (int t = 0; t < T; t++, y += a->y_col_stride)
-        for (int n = 0; n < N; n++) y[n] = clamps ? PF_MIN(PF_MAX(sum[t][n], a->lo), a->hi) : sum[t][n];
+    if (a->hi < INFINITY) {
+        PF_FULL for (int t = 0; t < T; t++) {
+            PF_FULL for (int n = 0; n < N; n++) sum[t][n] = PF_AT_MOST(sum[t][n], a->hi);
+        }
+    }
+    PF_FULL for (int t = 0; t < T; t++, y += a->y_col_stride) {
+        PF_FULL for (int n = 0; n < N; n++) y[n] = sum[t][n];
+    }
 }
+
+#define PF_SCALAR(T, N)                                                                                    \
+    static __attribute__((noinline)) void outputs_##T##x##N(const pf_dwconv_args *a, const float *x,       \
+                                                            const float *w, const float *bias, float *y) { \
+        outputs_scalar(a, x, w, bias, y, T, N);                                                            \
+    }
+PF_SCALAR(3, 4)
+PF_SCALAR(3, 1)
+PF_SCALAR(1, 4)
+PF_SCALAR(1, 1)
 
 void f32_dwconv__scalar(const void *args, void *const *buf) {
     const pf_dwconv_args *a = args;
     const float *w = buf[1], *bias = buf[2];
-    PF_ROLLED for (int32_t line = 0; line < a->batch * a->rows; line++) {
+    for (int32_t line = 0; line < a->batch * a->rows; line++) {
         const int32_t b = line / a->rows, r = line % a->rows;
         const float *x = (const float *)buf[0] + b * a->x_batch_stride + r * a->x_row_stride;
         float *y = (float *)buf[3] + b * a->y_batch_stride + r * a->y_row_stride;
-        int32_t col = 0;
-        for (int32_t T = 4; T; T = T == 4 ? 1 : 0) {
-            PF_ROLLED for (; col + T <= a->cols;
-                           col += T, x += T * a->x_col_stride, y += T * a->y_col_stride) {
-                int32_t c = 0;
-                PF_ROLLED for (; c + 4 <= a->channels; c += 4) {
-                    if (T == 4) {
-                        outputs_scalar(a, x + c, w + c, bias + c, y + c, 4, 4);
-                    } else {
-                        outputs_scalar(a, x + c, w + c, bias + c, y + c, 1, 4);
-                    }
-                }
-                PF_ROLLED for (; c < a->channels; c++) {
-                    for (int32_t t = 0; t < T; t++) {
-                        outputs_scalar(a, x + t * a->x_col_stride + c, w + c, bias + c,
-                                       y + t * a->y_col_stride + c, 1, 1);
-                    }
+        for (int32_t col = 0, T; col < a->cols;
+             col += T, x += T * a->x_col_stride, y += T * a->y_col_stride) {
+            T = a->cols - col >= 3 ? 3 : 1;
+            for (int32_t c = 0, N; c < a->channels; c += N) {
+                N = a->channels - c >= 4 ? 4 : 1;
+                if (T == 3) {
+                    (N == 4 ? outputs_3x4 : outputs_3x1)(a, x + c, w + c, bias + c, y + c);
+                } else {
+                    (N == 4 ? outputs_1x4 : outputs_1x1)(a, x + c, w + c, bias + c, y + c);
                 }
             }
         }

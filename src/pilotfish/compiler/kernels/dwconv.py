@@ -12,6 +12,7 @@ from math import ceil
 
 import numpy as np
 
+from pilotfish.compiler.kernels.igemm import clamped
 from pilotfish.compiler.kernels.table import ArgValues, Array, Case, Kernel, Value
 from pilotfish.compiler.targets import Target
 
@@ -36,7 +37,7 @@ def _meaning(args: ArgValues, buffers: Sequence[Array]) -> Mapping[int, Array]:
     image, row, col, lane = np.ix_(*axes[:3], axes[5])
     to = image * a["y_batch_stride"] + row * a["y_row_stride"] + col * a["y_col_stride"] + lane
     y = y.copy()
-    y[to] = np.clip(sums, args["lo"], args["hi"])
+    y[to] = clamped(sums, args)
     return {3: y}
 
 
@@ -114,7 +115,13 @@ def _cost_five(args: ArgValues, target: Target, *, stride: int) -> float:
 
 def _cost_scalar(args: ArgValues, _target: Target) -> float:
     a = _ints(args)
-    return a["batch"] * a["rows"] * a["cols"] * a["channels"] * (2.5 * a["taps_y"] * a["taps_x"] + 6.0)
+    taps = a["taps_y"] * a["taps_x"]
+    total = 0.0
+    for wide, many in ((3, a["cols"] // 3), (1, a["cols"] % 3)):
+        for deep, times in ((4, a["channels"] // 4), (1, a["channels"] % 4)):
+            tap = 2 * wide * deep + deep + wide + 3
+            total += many * times * (taps * tap + 8 * a["taps_y"] + wide * deep * 6 + 30)
+    return a["batch"] * a["rows"] * (total + 40)
 
 
 def _case(
@@ -151,6 +158,12 @@ def _case(
 RELU, RELU6 = (0.0, np.inf), (0.0, 6.0)
 
 
+def _odd_values(case: Case) -> Case:
+    """The case with a NaN and an infinity among its inputs."""
+    case.buffers[0][[0, 7]] = np.nan, np.inf
+    return case
+
+
 def _cases_stride1(rng: np.random.Generator, *, tile: int) -> Iterator[Case]:
     yield _case(rng, "one tile", (1, tile, tile, 16))
     yield _case(rng, "one tile of two columns", (2, 2, tile, 5), clamp=(-1.0, np.inf))
@@ -160,6 +173,8 @@ def _cases_stride1(rng: np.random.Generator, *, tile: int) -> Iterator[Case]:
     yield _case(rng, "channels beyond a register", (1, tile, 9, 83), clamp=RELU)
     yield _case(rng, "gaps between pixels", (2, tile + 3, 6, 7), extra=3, clamp=(-0.5, 0.5))
     yield _case(rng, "several strips", (1, 31, 40, 8), clamp=RELU)
+    for clamp in ((-np.inf, np.inf), RELU, RELU6, (-np.inf, 1.0)):
+        yield _odd_values(_case(rng, f"NaN and infinity, clamped to {clamp}", (1, tile, tile + 3, 4), clamp=clamp))
 
 
 def _cases_stride2(rng: np.random.Generator) -> Iterator[Case]:
@@ -171,6 +186,10 @@ def _cases_stride2(rng: np.random.Generator) -> Iterator[Case]:
     yield _case(rng, "channels beyond two registers", (1, 2, 5, 147), strides=two)
     yield _case(rng, "gaps between pixels", (2, 4, 6, 7), strides=two, extra=3, clamp=(-0.5, 0.5))
     yield _case(rng, "several strips", (1, 20, 33, 8), strides=two)
+    for clamp in ((-np.inf, np.inf), RELU, RELU6, (-np.inf, 1.0)):
+        yield _odd_values(
+            _case(rng, f"NaN and infinity, clamped to {clamp}", (1, 3, 4, 4), strides=(2, 2), clamp=clamp)
+        )
 
 
 def _cases_any(rng: np.random.Generator) -> Iterator[Case]:
@@ -183,6 +202,8 @@ def _cases_any(rng: np.random.Generator) -> Iterator[Case]:
     yield _case(rng, "dilated", (1, 5, 6, 8), dilations=(2, 3))
     yield _case(rng, "one stride", (1, 5, 6, 8), strides=(2, 1))
     yield _case(rng, "gaps between pixels", (2, 3, 7, 6), (2, 4), strides=(1, 2), extra=2, clamp=(-0.5, 0.5))
+    for clamp in ((-np.inf, np.inf), RELU, RELU6, (-np.inf, 1.0)):
+        yield _odd_values(_case(rng, f"NaN and infinity, clamped to {clamp}", (1, 3, 4, 4), clamp=clamp))
 
 
 def _cases_five(rng: np.random.Generator, *, stride: int) -> Iterator[Case]:
@@ -194,6 +215,10 @@ def _cases_five(rng: np.random.Generator, *, stride: int) -> Iterator[Case]:
     yield _case(rng, "rows of another stride", (2, 4, 9, 16), (3, 5), strides=(3, stride), dilations=(2, 1))
     yield _case(rng, "channels beyond two registers", (1, 2, 7, 147), (5, 5), strides=strides)
     yield _case(rng, "gaps between pixels", (2, 3, 11, 6), (5, 5), strides=strides, extra=3, clamp=(-0.5, 0.5))
+    for clamp in ((-np.inf, np.inf), RELU, RELU6, (-np.inf, 1.0)):
+        yield _odd_values(
+            _case(rng, f"NaN and infinity, clamped to {clamp}", (1, 2, 8, 4), (5, 5), strides=strides, clamp=clamp)
+        )
 
 
 def _row(name: str, **other: object) -> Kernel:

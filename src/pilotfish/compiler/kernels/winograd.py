@@ -179,10 +179,10 @@ def _vector_cost(args: ArgValues, target: Target, *, tile: int, lmul: int) -> fl
 
 def _scalar_cost(args: ArgValues, target: Target, *, tile: int) -> float:
     a = _ints(args)
-    total, elements = _tiles(a, tile), (tile + 2) ** 2
-    transforms = elements * 9.0 * a["channels"] + elements * 8.0 * a["n"]
-    products = elements * a["channels"] * a["n"] * 2.2
-    return 500.0 + total * (transforms + products) + _memory_cost(a, tile, target)
+    total, t = _tiles(a, tile), tile + 2
+    directions = a["channels"] * (t + tile + 1) * (sum(_IN[tile]) + 18) + a["n"] * (t + tile) * (sum(_OUT[tile]) + 18)
+    products = t * t * a["n"] * (a["channels"] * 1.85 + 6)
+    return 500.0 + total * (directions + products) + _memory_cost(a, tile, target)
 
 
 def _case(

@@ -18,7 +18,8 @@ static __attribute__((noinline)) void NAME(f4_in_m)(const struct pass *p, const 
         const float *s = src;
         float *d = dst;
         int32_t left = count;
-        PF_ROLLED do {
+        PF_ROLLED
+        do {
             const float *odd = s + step;
             F32 d0 = LOAD(s), d2 = LOAD(s + 2 * step), d4 = LOAD(s + 4 * step);
             d0 = __riscv_vfnmsac(__riscv_vfmadd(d0, 4.0f, d4, vl), 5.0f, d2, vl);
@@ -38,9 +39,7 @@ static __attribute__((noinline)) void NAME(f4_in_m)(const struct pass *p, const 
             STORE(q + pair, __riscv_vfmsub(e, 2.0f, o, vl)); /* e - 2o = 2e - (e + 2o) */
             s += src_next;
             d += dst_next;
-        }
-        while (--left)
-            ;
+        } while (--left);
     }
 }
 
@@ -56,7 +55,8 @@ static __attribute__((noinline)) void NAME(f4_out_m)(const struct pass *p, const
         const float *s = src;
         float *d = dst;
         int32_t left = count;
-        PF_ROLLED do {
+        PF_ROLLED
+        do {
             const float *q = s + step;
             F32 m1 = LOAD(q);
             q += step;
@@ -91,9 +91,7 @@ static __attribute__((noinline)) void NAME(f4_out_m)(const struct pass *p, const
             STORE(d, m0);
             s += src_next;
             d += next;
-        }
-        while (--left)
-            ;
+        } while (--left);
     }
 }
 
@@ -106,7 +104,8 @@ static __attribute__((noinline)) void NAME(f2_in_m)(const struct pass *p, const 
         const float *s = src;
         float *d = dst;
         int32_t left = count;
-        PF_ROLLED do {
+        PF_ROLLED
+        do {
             const float *q = s + step;
             const F32 d0 = LOAD(s), d1 = LOAD(q), d2 = LOAD(q + step), d3 = LOAD(q + 2 * step);
             STORE(d, __riscv_vfsub(d0, d2, vl));
@@ -115,9 +114,7 @@ static __attribute__((noinline)) void NAME(f2_in_m)(const struct pass *p, const 
             STORE(d + pair + even, __riscv_vfsub(d1, d3, vl));
             s += src_next;
             d += dst_next;
-        }
-        while (--left)
-            ;
+        } while (--left);
     }
 }
 
@@ -132,7 +129,8 @@ static __attribute__((noinline)) void NAME(f2_out_m)(const struct pass *p, const
         const float *s = src;
         float *d = dst;
         int32_t left = count;
-        PF_ROLLED do {
+        PF_ROLLED
+        do {
             const float *q = s + step;
             const F32 m1 = LOAD(q), m2 = LOAD(q + step);
             F32 m0 = __riscv_vfadd(__riscv_vfadd(LOAD(s), m1, vl), m2, vl);
@@ -149,9 +147,7 @@ static __attribute__((noinline)) void NAME(f2_out_m)(const struct pass *p, const
             STORE(d, m0);
             s += src_next;
             d += next;
-        }
-        while (--left)
-            ;
+        } while (--left);
     }
 }
 
