@@ -183,6 +183,17 @@ def test_knobs_reach_the_target(tmp_path: Path) -> None:
         pilotfish.compile(dense_model(), target=targets.load("rv64gcv"), vlen=128)
 
 
+@pytest.mark.parametrize(
+    ("name", "attributes", "isa"),
+    [("rv64gc", "+v", "rvv"), ("rv64gcv", "-v", "scalar"), ("spacemit-k1", "+zbc,-v", "scalar")],
+)
+def test_vectors_can_be_added_and_left_out(name: str, attributes: str, isa: str) -> None:
+    bundle = pilotfish.compile(dense_model(), target=name, attributes=attributes)
+    assert bundle.manifest.target.isa == isa
+    assert all(step.kernel.endswith(f"__{isa}") for step in bundle.manifest.steps)
+    assert bundle.verify(runs=1).passed
+
+
 def test_a_torch_module_is_compiled(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxscript")

@@ -67,7 +67,7 @@ def test_the_reference_is_onnx_runtime(tmp_path: Path) -> None:
     assert y.shape == (4, 1, 3)
     np.testing.assert_allclose(y, dense(x), rtol=1e-5, atol=1e-6)
     (tmp_path / "m.onnx").write_bytes(b"no")
-    with pytest.raises(ModelError, match="ONNX Runtime cannot run"):
+    with pytest.raises(ModelError, match="ONNX Runtime cannot load"):
         reference(tmp_path / "m.onnx", {"x": x})
 
 

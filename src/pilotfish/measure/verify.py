@@ -85,15 +85,15 @@ def reference(model: Path, inputs: Mapping[str, Array]) -> list[Array]:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # a model's odd but harmless spots are no news to its user
-    try:
+    count = len(next(iter(inputs.values()), [None]))
+    try:  # its exceptions have no base class of their own
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        count = len(next(iter(inputs.values()), [None]))
+    except Exception as error:
+        raise ModelError(f"ONNX Runtime cannot load {model}: {str(error).strip()[-2000:]}") from error
+    try:
         results = [session.run(None, {name: array[i, ...] for name, array in inputs.items()}) for i in range(count)]
-    except Exception as error:  # ONNX Runtime's exceptions have no base class of their own
-        if type(error).__module__.startswith("onnxruntime"):
-            kind = ModelError if "Load" in str(error) else ToolError
-            raise kind(f"ONNX Runtime cannot run {model}: {str(error).strip()[-2000:]}") from error
-        raise
+    except Exception as error:
+        raise ToolError(f"ONNX Runtime cannot run {model}: {str(error).strip()[-2000:]}") from error
     return [np.stack([np.asarray(result[i]) for result in results]) for i in range(len(results[0]))]
 
 

@@ -5,6 +5,7 @@ To add a target, add one TOML file here; `_schema` below is checked on load.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -116,7 +117,9 @@ def load(
                     "qemu_cpu": target.qemu_cpu + ",v=true,vext_spec=v1.0",
                 }
             elif attribute[0] == "-":
-                changes |= {"isa": "scalar", "vlen": 0, "vlen_min": 0}
+                # What V and its kin imply outlasts them in the compiler's eyes, so they are taken out by name.
+                cpu = re.sub(r"[+-](v|zv\w+)(?=[+-]|$)", "", changes["cpu"])
+                changes |= {"cpu": cpu, "isa": "scalar", "vlen": 0, "vlen_min": 0}
     if vlen is not None:
         changes["vlen"] = vlen
         changes["vlen_min"] = min(vlen, changes.get("vlen_min", target.vlen_min))
