@@ -134,7 +134,7 @@ def _difference(test: NodeTest, outputs: Mapping[str, Array]) -> str | None:
 def recorded() -> dict[str, str]:
     """The outcomes in the manifest."""
     lines = [line for line in MANIFEST.read_text("utf-8").splitlines() if line and not line.startswith("#")]
-    return {name: status for name, status in (line.split(None, 1) for line in lines)}
+    return {line.split(None, 1)[0]: line.split(None, 1)[1] for line in lines}
 
 
 def record(found: Mapping[str, str]) -> None:
