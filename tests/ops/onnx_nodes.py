@@ -92,6 +92,8 @@ def compile_test(test: NodeTest, target: Target) -> tuple[str, Compiled | None]:
             first = first or error
             if isinstance(error, UnsupportedOperatorsError) or any(x is None for x in test.inputs):
                 break
+        except Exception as error:
+            return f"no: crashes with {type(error).__name__}", None
     return f"no: {_reason(first)}", None
 
 
