@@ -73,7 +73,9 @@ class Toolchain:
                 [version(), self.target.triple, self.target.cpu, *CODE, *WARNINGS, *flags, source.suffix]
             ).encode()
         )
-        for path in (source, *(h for f in include for h in sorted(f.glob("*.h")))):
+        text = source.read_bytes()
+        included = [source.parent / name.decode() for name in re.findall(rb'^#include "(\w+\.c)"', text, re.MULTILINE)]
+        for path in (source, *included, *(h for f in include for h in sorted(f.glob("*.h")))):
             digest.update(path.read_bytes())
         objects = folder("objects")
         made = objects / f"{source.stem}-{digest.hexdigest()[:32]}.o"

@@ -22,10 +22,10 @@ _TILES = {4: (7, 1), 2: (14, 2), 1: (16, 2)}
 
 
 def pack(weights: Array, nb: int) -> Array:
-    """Weights f32[K, N] in blocks of ``nb`` columns, [ceil(N / nb), K, nb], the last padded with zeros."""
+    """Weights [K, N] in blocks of ``nb`` columns, [ceil(N / nb), K, nb], the last padded with zeros."""
     depth, columns = weights.shape
     blocks = ceil(columns / nb)
-    padded = np.zeros((depth, blocks * nb), np.float32)
+    padded = np.zeros((depth, blocks * nb), weights.dtype)
     padded[:, :columns] = weights
     return np.ascontiguousarray(padded.reshape(depth, blocks, nb).transpose(1, 0, 2))
 

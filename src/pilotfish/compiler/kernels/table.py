@@ -176,6 +176,11 @@ def family(name: str, target: Target) -> list[Kernel]:
     return [k for k in rows if k.isa == target.isa] or [k for k in rows if k.isa == "scalar"]
 
 
+def typed(name: str, dtype: np.dtype[Any]) -> str:
+    """The family that does on elements of that type what the family ``name`` does on float32."""
+    return f"f16_{name}" if dtype == np.float16 else name
+
+
 def pick(name: str, args: ArgValues, target: Target) -> Kernel | None:
     """The cheapest kernel of a family for those arguments, or None if none supports them."""
     fitting = [k for k in family(name, target) if k.supports(args, target)]

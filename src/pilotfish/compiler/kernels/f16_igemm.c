@@ -1,0 +1,3 @@
+/* igemm.c in f16. */
+#define PF_F16 1
+#include "igemm.c"
