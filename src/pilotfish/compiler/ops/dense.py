@@ -20,10 +20,10 @@ SCALAR_BLOCKS = {"riscv64-linux-musl": (4,)}
 HOST_BLOCKS = (16, 4)
 
 
-def block_widths(target: Target) -> tuple[int, ...]:
-    """Columns a packed block may have on a target, widest first."""
+def block_widths(target: Target, family: str = "igemm") -> tuple[int, ...]:
+    """Columns a packed block may have on a target for kernels of a family, widest first."""
     if target.isa == "rvv":
-        return tuple(lmul * target.lanes for lmul in (4, 2, 1))
+        return tuple(lmul * target.lanes for lmul in ((8, 4, 2, 1) if family == "qigemm" else (4, 2, 1)))
     return SCALAR_BLOCKS.get(target.triple, HOST_BLOCKS)
 
 
@@ -41,7 +41,7 @@ def segments(
         return (kernel.cost(args(n, nb), target), kernel) if kernel else None
 
     best: tuple[float, list[tuple[int, int, int, Kernel]]] | None = None
-    for cut in _cuts(columns, block_widths(target)):
+    for cut in _cuts(columns, block_widths(target, family)):
         prices = [priced(n, nb) for n, nb in cut]
         total, first, parts = 0.0, 0, []
         for (n, nb), price in zip(cut, prices, strict=True):

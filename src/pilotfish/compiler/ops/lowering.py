@@ -47,6 +47,7 @@ class Lowering:
         self.steps: list[Step] = []
         self.buffers: dict[str, Buffer] = {}
         self.notes: list[str] = []
+        self._grouped: dict[int, float] = {}
         self._views: dict[str, View] = {}
         self._weights: dict[str, str] = {}
         self._homes = self._output_homes()
@@ -62,6 +63,9 @@ class Lowering:
             if note := node.attrs.get("note"):
                 self.notes.append(f"{node.name}: {note}")
             table_[node.op].lower(node, self)
+        if total := sum(self._grouped.values()):
+            shares = ", ".join(f"{n}: {macs / total:.0%}" for n, macs in sorted(self._grouped.items(), reverse=True))
+            self.notes.append(f"int8 products summed exactly in int16, share of the MACs by group size: {shares}")
         graph = self.graph
         return Program(
             graph.name,
@@ -187,6 +191,11 @@ class Lowering:
         self.steps.append(Step(node.name, node.op, name, places, None, source, inplace))
         if scalar and self.target.isa == "rvv":
             self.notes.append(f"{node.name} ({node.op}) runs a scalar loop: it has no vector form")
+
+    def grouped(self, shares: Mapping[int, float], macs: int) -> None:
+        """Note that ``macs`` int8 products ran in groups of those sizes, exact in int16."""
+        for size, share in shares.items():
+            self._grouped[size] = self._grouped.get(size, 0.0) + share * macs
 
     # Inside
 
