@@ -140,7 +140,8 @@ class Integers:
     def dequantize(self, node: Node) -> None:
         """Remember what a DequantizeLinear node says; nothing is emitted until somebody needs the float."""
         value, out = node.inputs[0], node.outputs[0]
-        if node.attrs.get("block_size"):  # refused by its operator's check
+        computed = any(i and i not in self.graph.constants for i in node.inputs[1:])
+        if computed or node.attrs.get("block_size"):  # refused by its operator's check
             self.builder.add(node)
             self.floats[out] = out
             return
