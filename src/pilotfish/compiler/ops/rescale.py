@@ -1,7 +1,7 @@
 """Between float and int8, and between two scales: what QuantizeLinear and DequantizeLinear become.
 
-``pf.Quantize`` (float32 → int8), ``pf.Dequantize`` (int8 → float32), ``pf.Requantize`` (int8 → int8 of another scale, with
-a clamp), ``pf.Flip`` (uint8 ↔ int8: the top bit).
+``pf.Quantize`` (float32 → int8), ``pf.Dequantize`` (int8 → float32), ``pf.Requantize`` (int8 → int8 of another scale,
+with a clamp), ``pf.Flip`` (uint8 ↔ int8: the top bit).
 """
 
 from __future__ import annotations
@@ -13,45 +13,44 @@ import numpy as np
 from pilotfish.compiler.graph import Graph, Node
 from pilotfish.compiler.graph.ir import Array, Builder
 from pilotfish.compiler.kernels import quantize, table
+from pilotfish.compiler.kernels.table import ArgValues
 from pilotfish.compiler.ops.lowering import Lowering
 from pilotfish.compiler.ops.registry import ChannelsLast, Operator
 
 FAMILIES = {"pf.Quantize": "quantize", "pf.Dequantize": "dequantize", "pf.Requantize": "requantize", "pf.Flip": "flip"}
-Pair = tuple[float, int]
+_NO_SCALE = (1.0, 0)
 
 
-def _pairs(node: Node) -> dict[str, Pair]:
-    """The (scale, zero point) of each side that has one."""
+def _args(node: Node, dims: Sequence[int], *strides: Sequence[int]) -> ArgValues:
+    """The kernel's arguments: (scale, zero point) of each side that is quantized."""
     a = node.attrs
+    x = y = _NO_SCALE
     if node.op == "pf.Quantize":
-        return {"y": (a["scale"], a["zero"])}
-    if node.op == "pf.Dequantize":
-        return {"x": (a["scale"], a["zero"])}
-    if node.op == "pf.Requantize":
-        return {"x": (a["x_scale"], a["x_zero"]), "y": (a["y_scale"], a["y_zero"])}
-    return {}
+        y = (a["scale"], a["zero"])
+    elif node.op == "pf.Dequantize":
+        x = (a["scale"], a["zero"])
+    elif node.op == "pf.Requantize":
+        x, y = (a["x_scale"], a["x_zero"]), (a["y_scale"], a["y_zero"])
+    clamp = (a.get("low", -128), a.get("high", 127))
+    return quantize.args(dims or (1,), *(s or (1,) for s in strides), x=x, y=y, clamp=clamp)
 
 
 def lower(node: Node, low: Lowering) -> None:
     """One kernel call over rows; tensors may have gaps between rows."""
     x, y = low.view(node.inputs[0]), low.out(node.outputs[0])
-    clamp = (node.attrs.get("low", -128), node.attrs.get("high", 127))
-    args = quantize.args(x.type.shape or (1,), x.strides or (1,), y.strides or (1,), clamp=clamp, **_pairs(node))
+    args = _args(node, x.type.shape, x.strides, y.strides)
     low.call(node, FAMILIES[node.op], args, [x, y], inplace=((0, 1),) if x.type.dtype.itemsize == 1 else ())
 
 
 def meaning(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
     """The kernel's own meaning, on dense arrays."""
     x = np.ascontiguousarray(inputs[0])
-    clamp = (node.attrs.get("low", -128), node.attrs.get("high", 127))
-    args = quantize.args(x.shape or (1,), clamp=clamp, **_pairs(node))
+    flips = node.op == "pf.Flip"
+    made = np.dtype(np.float32 if node.op == "pf.Dequantize" else np.uint8 if flips and x.dtype == np.int8 else np.int8)
     row = next(k for k in table.kernels().values() if k.family == FAMILIES[node.op])
-    made = np.float32 if node.op == "pf.Dequantize" else np.int8
-    if node.op == "pf.Flip":
-        made = np.uint8 if x.dtype == np.int8 else np.int8
-        x = x.view(np.uint8)
-    y = np.zeros(x.size, np.uint8 if node.op == "pf.Flip" else made)
-    return [row.meaning(args, [x.ravel(), y])[1].view(made).reshape(x.shape)]
+    source = x.view(np.uint8) if flips else x
+    y = row.meaning(_args(node, x.shape), [source.ravel(), np.zeros(x.size, np.uint8 if flips else made)])[1]
+    return [y.view(made).reshape(x.shape)]
 
 
 def _channels_last(node: Node, _builder: Builder) -> tuple[Node, tuple[int, ...]]:
