@@ -3,6 +3,7 @@
 
 #include "pf_kernel.h"
 #include "pf_vec.h"
+#include "pool_span.h"
 
 /* The taps of one window that lie in the image. */
 struct window {
@@ -16,19 +17,6 @@ struct window {
 
 /* Reduces one window of all channels to one pixel. */
 typedef void pool_fn(const struct window *w, const float *x, float *y);
-
-struct span {
-    int32_t first, count;
-};
-
-/* The taps start, start + dilation, ... that lie in [low, high). */
-PF_INLINE struct span clip(int32_t start, int32_t taps, int32_t dilation, int32_t low, int32_t high) {
-    struct span s = {0, taps};
-    if (start < low) s.first = (low - start + dilation - 1) / dilation;
-    if (start + (taps - 1) * dilation >= high) s.count = start < high ? (high - start - 1) / dilation + 1 : 0;
-    s.count = PF_MAX(s.count - s.first, 0);
-    return s;
-}
 
 static void pool(const pf_pool_args *p, void *const *buf, pool_fn *reduce) {
     const float *x = buf[0];
