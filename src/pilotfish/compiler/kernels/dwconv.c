@@ -3,17 +3,16 @@
 
 #include <math.h>
 
-#include "pf_kernel.h"
+#include "pf_real.h"
 
-#if PF_RVV
+#if PF_RVV_REALS
 
 /* The two directions of a picture are alike: a kernel works in tiles of R lines and slides along them.
  * Strides of x, y and w for one step across the lines, and for one step along them. */
 typedef struct {
     int32_t lines, length;
     int64_t x_across, x_along, y_across, y_along, w_across, w_along;
-    int32_t lower,
-        upper; /* whether there are such bounds; kept here, or clang compares floats all the time */
+    int32_t lower, upper; /* whether there are such bounds: else clang compares floats all the time */
 } plane;
 
 static void upright(const pf_dwconv_args *a, plane *p) {
@@ -37,7 +36,7 @@ static int64_t covered(int64_t lines, int64_t R) {
     return lines < R ? INT32_MAX : (lines + R - 1) / R * R;
 }
 
-/* The better direction for tiles of R lines, each of which costs two columns more than it is long. `tiles` in
+/* The better direction for tiles of R lines, each of which costs two columns more than it is long. `_plane` in
  * dwconv.py has the same rule. */
 static __attribute__((noinline)) void arrange(const pf_dwconv_args *a, int R, plane *p) {
     const int64_t up = covered(a->rows, R) * (a->cols + 2), turn = covered(a->cols, R) * (a->rows + 2);
@@ -52,8 +51,8 @@ static int32_t strip_of(const plane *p, int R) {
 
 /* The tiles of R lines that begin in lines [first, end), for vl channels. Pointers are to the picture's first
  * pixel and these channels. */
-typedef void block(const pf_dwconv_args *a, const plane *p, const float *x, const float *w, const float *bias,
-                   float *y, int32_t first, int32_t end, size_t vl);
+typedef void block(const pf_dwconv_args *a, const plane *p, const pf_real *x, const pf_real *w,
+                   const pf_real *bias, pf_real *y, int32_t first, int32_t end, size_t vl);
 
 /* Calls `run` for every picture, strip and block of channels. */
 static __attribute__((noinline)) void walk(const pf_dwconv_args *a, void *const *buf, const plane *p, int R,
@@ -61,8 +60,8 @@ static __attribute__((noinline)) void walk(const pf_dwconv_args *a, void *const 
     const int32_t strip = strip_of(p, R);
     PF_ROLLED for (int32_t b = 0; b < a->batch; b++) {
         PF_ROLLED for (int32_t first = 0; first < p->lines; first += strip) {
-            const float *x = (const float *)buf[0] + b * a->x_batch_stride, *w = buf[1], *bias = buf[2];
-            float *y = (float *)buf[3] + b * a->y_batch_stride;
+            const pf_real *x = (const pf_real *)buf[0] + b * a->x_batch_stride, *w = buf[1], *bias = buf[2];
+            pf_real *y = (pf_real *)buf[3] + b * a->y_batch_stride;
             size_t vl;
             PF_ROLLED for (size_t left = (size_t)a->channels; left > 0; left -= vl) {
                 vl = PF_MIN(left, vlmax);
@@ -74,17 +73,16 @@ static __attribute__((noinline)) void walk(const pf_dwconv_args *a, void *const 
 }
 
 /* The nine weights of vl channels and their bias, in registers. */
-#define PF_WEIGHTS(LMUL)                                                                           \
-    const vfloat32m##LMUL##_t wb = __riscv_vle32_v_f32m##LMUL(bias, vl),                           \
-                              w0 = __riscv_vle32_v_f32m##LMUL(w, vl),                              \
-                              w1 = __riscv_vle32_v_f32m##LMUL(w + p.w_along, vl),                  \
-                              w2 = __riscv_vle32_v_f32m##LMUL(w + 2 * p.w_along, vl),              \
-                              w3 = __riscv_vle32_v_f32m##LMUL(w + p.w_across, vl),                 \
-                              w4 = __riscv_vle32_v_f32m##LMUL(w + p.w_across + p.w_along, vl),     \
-                              w5 = __riscv_vle32_v_f32m##LMUL(w + p.w_across + 2 * p.w_along, vl), \
-                              w6 = __riscv_vle32_v_f32m##LMUL(w + 2 * p.w_across, vl),             \
-                              w7 = __riscv_vle32_v_f32m##LMUL(w + 2 * p.w_across + p.w_along, vl), \
-                              w8 = __riscv_vle32_v_f32m##LMUL(w + 2 * p.w_across + 2 * p.w_along, vl);
+#define PF_WEIGHTS(LMUL)                                                                    \
+    const PF_VREAL(LMUL) wb = PF_LOAD_REAL(LMUL)(bias, vl), w0 = PF_LOAD_REAL(LMUL)(w, vl), \
+                         w1 = PF_LOAD_REAL(LMUL)(w + p.w_along, vl),                        \
+                         w2 = PF_LOAD_REAL(LMUL)(w + 2 * p.w_along, vl),                    \
+                         w3 = PF_LOAD_REAL(LMUL)(w + p.w_across, vl),                       \
+                         w4 = PF_LOAD_REAL(LMUL)(w + p.w_across + p.w_along, vl),           \
+                         w5 = PF_LOAD_REAL(LMUL)(w + p.w_across + 2 * p.w_along, vl),       \
+                         w6 = PF_LOAD_REAL(LMUL)(w + 2 * p.w_across, vl),                   \
+                         w7 = PF_LOAD_REAL(LMUL)(w + 2 * p.w_across + p.w_along, vl),       \
+                         w8 = PF_LOAD_REAL(LMUL)(w + 2 * p.w_across + 2 * p.w_along, vl);
 
 #define PF_ADD(acc, w) acc = __riscv_vfmacc(acc, v, w, vl)
 /* The first product of an output overwrites the input vector, so it must be that vector's last use. */
@@ -111,17 +109,17 @@ static __attribute__((noinline)) void walk(const pf_dwconv_args *a, void *const 
 #define PF_HI(acc) acc = __riscv_vfmin(acc, hi, vl)
 #define PF_PUT(acc)                \
     {                              \
-        __riscv_vse32(q, acc, vl); \
+        PF_STORE_REAL(q, acc, vl); \
         q += p.y_across;           \
     }
 #define PF_OUTPUT1(acc)        \
     if (p.lower) PF_LO(acc);   \
     if (p.upper) PF_HI(acc);   \
-    __riscv_vse32(y, acc, vl); \
+    PF_STORE_REAL(y, acc, vl); \
     y += p.y_along;
 #define PF_OUTPUTS(C)               \
     {                               \
-        float *q = y;               \
+        pf_real *q = y;             \
         y += p.y_along;             \
         if (p.lower) {              \
             PF_LO(C##0);            \
@@ -147,16 +145,16 @@ static __attribute__((noinline)) void walk(const pf_dwconv_args *a, void *const 
         if (R > 5) PF_PUT(C##5)     \
     }
 
-#define PF_INPUT(i, taps)                              \
-    if (i < R + 2) {                                   \
-        vfloat32m1_t v = __riscv_vle32_v_f32m1(q, vl); \
-        q += p.x_across;                               \
-        taps                                           \
+#define PF_INPUT(i, taps)                       \
+    if (i < R + 2) {                            \
+        PF_VREAL(1) v = PF_LOAD_REAL(1)(q, vl); \
+        q += p.x_across;                        \
+        taps                                    \
     }
 /* Stride 1: input i meets the lines i (with tap 0), i-1 and i-2. */
 #define PF_COLUMN(...)                                                                       \
     {                                                                                        \
-        const float *q = x;                                                                  \
+        const pf_real *q = x;                                                                \
         x += p.x_along;                                                                      \
         PF_INPUT(0, PF_TAP0(0, __VA_ARGS__))                                                 \
         PF_INPUT(1, PF_TAP1(0, __VA_ARGS__) PF_TAP0(1, __VA_ARGS__))                         \
@@ -167,18 +165,18 @@ static __attribute__((noinline)) void walk(const pf_dwconv_args *a, void *const 
         PF_INPUT(6, PF_TAP2(4, __VA_ARGS__) PF_TAP1(5, __VA_ARGS__))                         \
         PF_INPUT(7, PF_TAP2(5, __VA_ARGS__))                                                 \
     }
-#define PF_LINES(A) vfloat32m1_t A##0 = none, A##1 = none, A##2 = none, A##3 = none, A##4 = none, A##5 = none
+#define PF_LINES(A) PF_VREAL(1) A##0 = none, A##1 = none, A##2 = none, A##3 = none, A##4 = none, A##5 = none
 
-PF_INLINE void stride1(const pf_dwconv_args *a, const plane *at_plane, const float *xs, const float *w,
-                       const float *bias, float *ys, int32_t first, int32_t end, size_t vl, const int R) {
+PF_INLINE void stride1(const pf_dwconv_args *a, const plane *at_plane, const pf_real *xs, const pf_real *w,
+                       const pf_real *bias, pf_real *ys, int32_t first, int32_t end, size_t vl, const int R) {
     const plane p = *at_plane;
-    const float lo = a->lo, hi = a->hi;
-    const vfloat32m1_t none = __riscv_vundefined_f32m1();
+    const pf_real lo = (pf_real)a->lo, hi = (pf_real)a->hi;
+    const PF_VREAL(1) none = PF_RVV_REAL(vundefined, 1)();
     PF_WEIGHTS(1)
     PF_ROLLED for (int32_t at = first; at < end; at += R) {
         const int32_t line = PF_MIN(at, p.lines - R);
-        const float *x = xs + line * p.x_across;
-        float *y = ys + line * p.y_across;
+        const pf_real *x = xs + line * p.x_across;
+        pf_real *y = ys + line * p.y_across;
         PF_LINES(d);
         PF_LINES(e);
         PF_LINES(f);
@@ -186,7 +184,7 @@ PF_INLINE void stride1(const pf_dwconv_args *a, const plane *at_plane, const flo
          * loop end in the same roles at every length, and keeps clang's loop passes from a pointer for each
          * address. */
         const int32_t full = p.length - 2;
-        const float *const last = x + p.length * p.x_along;
+        const pf_real *const last = x + p.length * p.x_along;
         if (full % 3 == 1) {
             PF_COLUMN(f, f, f, 0, 0, 1)
             PF_COLUMN(d, f, f, 0, 1, 1)
@@ -219,31 +217,31 @@ PF_INLINE void stride1(const pf_dwconv_args *a, const plane *at_plane, const flo
 }
 
 /* Stride 2: even columns end an output and begin the next, odd ones continue one. */
-#define PF_COLUMN2(...)                                \
-    {                                                  \
-        const float *q = x;                            \
-        x += along;                                    \
-        vfloat32m2_t v = __riscv_vle32_v_f32m2(q, vl); \
-        PF_TAP0(0, __VA_ARGS__)                        \
-        v = __riscv_vle32_v_f32m2(q += across, vl);    \
-        PF_TAP1(0, __VA_ARGS__)                        \
-        v = __riscv_vle32_v_f32m2(q += across, vl);    \
-        PF_TAP2(0, __VA_ARGS__)                        \
+#define PF_COLUMN2(...)                         \
+    {                                           \
+        const pf_real *q = x;                   \
+        x += along;                             \
+        PF_VREAL(2) v = PF_LOAD_REAL(2)(q, vl); \
+        PF_TAP0(0, __VA_ARGS__)                 \
+        v = PF_LOAD_REAL(2)(q += across, vl);   \
+        PF_TAP1(0, __VA_ARGS__)                 \
+        v = PF_LOAD_REAL(2)(q += across, vl);   \
+        PF_TAP2(0, __VA_ARGS__)                 \
     }
 
 /* Two lines would share inputs, but need 34 registers. */
-static void stride2(const pf_dwconv_args *a, const plane *at_plane, const float *xs, const float *w,
-                    const float *bias, float *ys, int32_t first, int32_t end, size_t vl) {
+static void stride2(const pf_dwconv_args *a, const plane *at_plane, const pf_real *xs, const pf_real *w,
+                    const pf_real *bias, pf_real *ys, int32_t first, int32_t end, size_t vl) {
     const plane p = *at_plane;
-    const float lo = a->lo, hi = a->hi;
+    const pf_real lo = (pf_real)a->lo, hi = (pf_real)a->hi;
     const int64_t across = p.x_across / 2, along = p.x_along / 2;
     const int R = 1;
     PF_WEIGHTS(2)
     PF_ROLLED for (int32_t line = first; line < end; line++) {
-        const float *x = xs + line * p.x_across;
-        float *y = ys + line * p.y_across;
-        vfloat32m2_t d0 = wb, e0 = wb;
-        const float *const last = x + (2 * p.length - 1) * along;
+        const pf_real *x = xs + line * p.x_across;
+        pf_real *y = ys + line * p.y_across;
+        PF_VREAL(2) d0 = wb, e0 = wb;
+        const pf_real *const last = x + (2 * p.length - 1) * along;
         if (p.length % 2 == 0) {
             PF_COLUMN2(e, e, e, 0, 0, 1)
             goto second;
@@ -268,14 +266,14 @@ static void stride2(const pf_dwconv_args *a, const plane *at_plane, const float 
 
 /* Up to eight outputs side by side, d0 to d7, of the plane p; T of them are there. */
 #define PF_OUTPUTS_8(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
-#define PF_START_T(i) vfloat32m2_t d##i = wb;
+#define PF_START_T(i) PF_VREAL(2) d##i = wb;
 #define PF_LO_T(i) \
     if (i < T) PF_LO(d##i);
 #define PF_HI_T(i) \
     if (i < T) PF_HI(d##i);
 #define PF_STORE_T(i)               \
     if (i < T) {                    \
-        __riscv_vse32(y, d##i, vl); \
+        PF_STORE_REAL(y, d##i, vl); \
         y += p.y_along;             \
     }
 #define PF_END_T              \
@@ -299,23 +297,23 @@ static window window_of(const pf_dwconv_args *a) {
 }
 
 /* Any taps, strides and dilations: T outputs share each weight. */
-PF_INLINE void any_outputs(const pf_dwconv_args *a, const plane p, const window t, const float *x,
-                           const float *w, vfloat32m2_t wb, float *y, size_t vl, const int T) {
-    const float lo = a->lo, hi = a->hi;
+PF_INLINE void any_outputs(const pf_dwconv_args *a, const plane p, const window t, const pf_real *x,
+                           const pf_real *w, PF_VREAL(2) wb, pf_real *y, size_t vl, const int T) {
+    const pf_real lo = (pf_real)a->lo, hi = (pf_real)a->hi;
     PF_OUTPUTS_8(PF_START_T)
     int32_t rows = t.rows;
     PF_ROLLED
     do {
-        const float *xt = x;
+        const pf_real *xt = x;
         int32_t cols = t.cols;
         PF_ROLLED
         do {
-            const vfloat32m2_t v = __riscv_vle32_v_f32m2(w, vl);
-            const float *q = xt;
-#define PF_MULTIPLY_T(i)                                                  \
-    if (i < T) {                                                          \
-        d##i = __riscv_vfmacc(d##i, __riscv_vle32_v_f32m2(q, vl), v, vl); \
-        q += p.x_along;                                                   \
+            const PF_VREAL(2) v = PF_LOAD_REAL(2)(w, vl);
+            const pf_real *q = xt;
+#define PF_MULTIPLY_T(i)                                            \
+    if (i < T) {                                                    \
+        d##i = __riscv_vfmacc(d##i, PF_LOAD_REAL(2)(q, vl), v, vl); \
+        q += p.x_along;                                             \
     }
             PF_OUTPUTS_8(PF_MULTIPLY_T)
             xt += t.x_col, w += t.w_step;
@@ -325,14 +323,14 @@ PF_INLINE void any_outputs(const pf_dwconv_args *a, const plane p, const window 
     PF_END_T
 }
 
-static void any(const pf_dwconv_args *a, const plane *at_plane, const float *xs, const float *w,
-                const float *bias, float *ys, int32_t first, int32_t end, size_t vl) {
+static void any(const pf_dwconv_args *a, const plane *at_plane, const pf_real *xs, const pf_real *w,
+                const pf_real *bias, pf_real *ys, int32_t first, int32_t end, size_t vl) {
     const plane p = *at_plane;
     const window t = window_of(a);
-    const vfloat32m2_t wb = __riscv_vle32_v_f32m2(bias, vl);
+    const PF_VREAL(2) wb = PF_LOAD_REAL(2)(bias, vl);
     PF_ROLLED for (int32_t line = first; line < end; line++) {
-        const float *x = xs + line * p.x_across;
-        float *y = ys + line * p.y_across;
+        const pf_real *x = xs + line * p.x_across;
+        pf_real *y = ys + line * p.y_across;
         int32_t left = p.length;
         PF_ROLLED for (; left >= 8; left -= 8, x += 8 * p.x_along, y += 8 * p.y_along) {
             any_outputs(a, p, t, x, w, wb, y, vl, 8);
@@ -349,10 +347,10 @@ static void any(const pf_dwconv_args *a, const plane *at_plane, const float *xs,
     }
 }
 
-void f32_dwconv_2v__rvv(const void *args, void *const *buf) {
+void PF_NAME(dwconv_2v__rvv)(const void *args, void *const *buf) {
     plane p;
     upright(args, &p);
-    walk(args, buf, &p, 1, __riscv_vsetvlmax_e32m2(), any);
+    walk(args, buf, &p, 1, PF_VLMAX_REAL(2), any);
 }
 
 /* Five taps beside each other, any number of such rows: the weights of a row are in registers, and each input is
@@ -365,37 +363,37 @@ void f32_dwconv_2v__rvv(const void *args, void *const *buf) {
         if (input == S * i + 3) d##i = __riscv_vfmacc(d##i, v, w3, vl); \
         if (input == S * i + 4) d##i = __riscv_vfmacc(d##i, v, w4, vl); \
     }
-#define PF_SHARED(j)                                         \
-    if (j < S * (T - 1) + 5) {                               \
-        const int input = j;                                 \
-        const vfloat32m2_t v = __riscv_vle32_v_f32m2(q, vl); \
-        q += t.x_col;                                        \
-        PF_OUTPUTS_8(PF_SHARE_T)                             \
+#define PF_SHARED(j)                                  \
+    if (j < S * (T - 1) + 5) {                        \
+        const int input = j;                          \
+        const PF_VREAL(2) v = PF_LOAD_REAL(2)(q, vl); \
+        q += t.x_col;                                 \
+        PF_OUTPUTS_8(PF_SHARE_T)                      \
     }
 
-PF_INLINE void five(const pf_dwconv_args *a, const plane *at_plane, const float *xs, const float *ws,
-                    const float *bias, float *ys, int32_t first, int32_t end, size_t vl, const int S) {
+PF_INLINE void five(const pf_dwconv_args *a, const plane *at_plane, const pf_real *xs, const pf_real *ws,
+                    const pf_real *bias, pf_real *ys, int32_t first, int32_t end, size_t vl, const int S) {
     const int T = 7;
     const plane p = *at_plane;
     const window t = window_of(a);
-    const float lo = a->lo, hi = a->hi;
+    const pf_real lo = (pf_real)a->lo, hi = (pf_real)a->hi;
     PF_ROLLED for (int32_t line = first; line < end; line++) {
         PF_ROLLED for (int32_t at = 0; at < p.length; at += T) {
             const int32_t col = PF_MIN(at, p.length - T);
-            const float *x = xs + line * p.x_across + col * p.x_along, *w = ws;
-            float *y = ys + line * p.y_across + col * p.y_along;
-            const vfloat32m2_t wb = __riscv_vle32_v_f32m2(bias, vl);
+            const pf_real *x = xs + line * p.x_across + col * p.x_along, *w = ws;
+            pf_real *y = ys + line * p.y_across + col * p.y_along;
+            const PF_VREAL(2) wb = PF_LOAD_REAL(2)(bias, vl);
             PF_OUTPUTS_8(PF_START_T)
             int32_t rows = t.rows;
             PF_ROLLED
             do {
-                const vfloat32m2_t w0 = __riscv_vle32_v_f32m2(w, vl);
-                const vfloat32m2_t w1 = __riscv_vle32_v_f32m2(w += t.w_step, vl);
-                const vfloat32m2_t w2 = __riscv_vle32_v_f32m2(w += t.w_step, vl);
-                const vfloat32m2_t w3 = __riscv_vle32_v_f32m2(w += t.w_step, vl);
-                const vfloat32m2_t w4 = __riscv_vle32_v_f32m2(w += t.w_step, vl);
+                const PF_VREAL(2) w0 = PF_LOAD_REAL(2)(w, vl);
+                const PF_VREAL(2) w1 = PF_LOAD_REAL(2)(w += t.w_step, vl);
+                const PF_VREAL(2) w2 = PF_LOAD_REAL(2)(w += t.w_step, vl);
+                const PF_VREAL(2) w3 = PF_LOAD_REAL(2)(w += t.w_step, vl);
+                const PF_VREAL(2) w4 = PF_LOAD_REAL(2)(w += t.w_step, vl);
                 w += t.w_step;
-                const float *q = x;
+                const pf_real *q = x;
                 PF_SHARED(0)
                 PF_SHARED(1)
                 PF_SHARED(2)
@@ -422,29 +420,29 @@ PF_INLINE void five(const pf_dwconv_args *a, const plane *at_plane, const float 
     }
 }
 
-#define PF_FIVE(S)                                                                                 \
-    static void five_s##S(const pf_dwconv_args *a, const plane *p, const float *x, const float *w, \
-                          const float *bias, float *y, int32_t first, int32_t end, size_t vl) {    \
-        five(a, p, x, w, bias, y, first, end, vl, S);                                              \
-    }                                                                                              \
-    void f32_dwconv_5x5s##S##_7x2v__rvv(const void *args, void *const *buf) {                      \
-        plane p;                                                                                   \
-        upright(args, &p);                                                                         \
-        walk(args, buf, &p, 1, __riscv_vsetvlmax_e32m2(), five_s##S);                              \
+#define PF_FIVE(S)                                                                                     \
+    static void five_s##S(const pf_dwconv_args *a, const plane *p, const pf_real *x, const pf_real *w, \
+                          const pf_real *bias, pf_real *y, int32_t first, int32_t end, size_t vl) {    \
+        five(a, p, x, w, bias, y, first, end, vl, S);                                                  \
+    }                                                                                                  \
+    void PF_NAME(dwconv_5x5s##S##_7x2v__rvv)(const void *args, void *const *buf) {                     \
+        plane p;                                                                                       \
+        upright(args, &p);                                                                             \
+        walk(args, buf, &p, 1, PF_VLMAX_REAL(2), five_s##S);                                           \
     }
 
 PF_FIVE(1)
 PF_FIVE(2)
 
-#define PF_STRIDE1(R)                                                                                \
-    static void stride1_##R(const pf_dwconv_args *a, const plane *p, const float *x, const float *w, \
-                            const float *bias, float *y, int32_t first, int32_t end, size_t vl) {    \
-        stride1(a, p, x, w, bias, y, first, end, vl, R);                                             \
-    }                                                                                                \
-    void f32_dwconv_3x3s1_##R##x1v__rvv(const void *args, void *const *buf) {                        \
-        plane p;                                                                                     \
-        arrange(args, R, &p);                                                                        \
-        walk(args, buf, &p, R, __riscv_vsetvlmax_e32m1(), stride1_##R);                              \
+#define PF_STRIDE1(R)                                                                                    \
+    static void stride1_##R(const pf_dwconv_args *a, const plane *p, const pf_real *x, const pf_real *w, \
+                            const pf_real *bias, pf_real *y, int32_t first, int32_t end, size_t vl) {    \
+        stride1(a, p, x, w, bias, y, first, end, vl, R);                                                 \
+    }                                                                                                    \
+    void PF_NAME(dwconv_3x3s1_##R##x1v__rvv)(const void *args, void *const *buf) {                       \
+        plane p;                                                                                         \
+        arrange(args, R, &p);                                                                            \
+        walk(args, buf, &p, R, PF_VLMAX_REAL(1), stride1_##R);                                           \
     }
 
 PF_STRIDE1(2)
@@ -453,10 +451,10 @@ PF_STRIDE1(4)
 PF_STRIDE1(5)
 PF_STRIDE1(6)
 
-void f32_dwconv_3x3s2_1x2v__rvv(const void *args, void *const *buf) {
+void PF_NAME(dwconv_3x3s2_1x2v__rvv)(const void *args, void *const *buf) {
     plane p;
     arrange(args, 1, &p);
-    walk(args, buf, &p, 1, __riscv_vsetvlmax_e32m2(), stride2);
+    walk(args, buf, &p, 1, PF_VLMAX_REAL(2), stride2);
 }
 
 #endif
@@ -472,8 +470,8 @@ void f32_dwconv_3x3s2_1x2v__rvv(const void *args, void *const *buf) {
 
 /* Without vectors: T outputs side by side and N channels; constants, so that all but the loops over taps unroll. */
 #define PF_FULL _Pragma("clang loop unroll(full)")
-PF_INLINE void outputs_scalar(const pf_dwconv_args *a, const float *x, const float *w, const float *bias,
-                              float *y, const int T, const int N) {
+PF_INLINE void outputs_scalar(const pf_dwconv_args *a, const pf_real *x, const pf_real *w,
+                              const pf_real *bias, pf_real *y, const int T, const int N) {
     float sum[3][4];
     PF_FULL for (int t = 0; t < T; t++) {
         PF_FULL for (int n = 0; n < N; n++) sum[t][n] = bias[n];
@@ -482,12 +480,12 @@ PF_INLINE void outputs_scalar(const pf_dwconv_args *a, const float *x, const flo
     int32_t rows = a->taps_y;
     PF_ROLLED
     do {
-        const float *xt = x;
+        const pf_real *xt = x;
         int32_t cols = a->taps_x;
         PF_ROLLED
         do {
             PF_FULL for (int t = 0; t < T; t++) {
-                PF_FULL for (int n = 0; n < N; n++) sum[t][n] += xt[t * x_col + n] * w[n];
+                PF_FULL for (int n = 0; n < N; n++) sum[t][n] += (float)xt[t * x_col + n] * (float)w[n];
             }
             xt += tap_x, w += channels;
         } while (--cols);
@@ -504,27 +502,27 @@ PF_INLINE void outputs_scalar(const pf_dwconv_args *a, const float *x, const flo
         }
     }
     PF_FULL for (int t = 0; t < T; t++, y += a->y_col_stride) {
-        PF_FULL for (int n = 0; n < N; n++) y[n] = sum[t][n];
+        PF_FULL for (int n = 0; n < N; n++) y[n] = (pf_real)sum[t][n];
     }
 }
 
-#define PF_SCALAR(T, N)                                                                                    \
-    static __attribute__((noinline)) void outputs_##T##x##N(const pf_dwconv_args *a, const float *x,       \
-                                                            const float *w, const float *bias, float *y) { \
-        outputs_scalar(a, x, w, bias, y, T, N);                                                            \
+#define PF_SCALAR(T, N)                                                                                 \
+    static __attribute__((noinline)) void outputs_##T##x##N(                                            \
+        const pf_dwconv_args *a, const pf_real *x, const pf_real *w, const pf_real *bias, pf_real *y) { \
+        outputs_scalar(a, x, w, bias, y, T, N);                                                         \
     }
 PF_SCALAR(3, 4)
 PF_SCALAR(3, 1)
 PF_SCALAR(1, 4)
 PF_SCALAR(1, 1)
 
-void f32_dwconv__scalar(const void *args, void *const *buf) {
+void PF_NAME(dwconv__scalar)(const void *args, void *const *buf) {
     const pf_dwconv_args *a = args;
-    const float *w = buf[1], *bias = buf[2];
+    const pf_real *w = buf[1], *bias = buf[2];
     for (int32_t line = 0; line < a->batch * a->rows; line++) {
         const int32_t b = line / a->rows, r = line % a->rows;
-        const float *x = (const float *)buf[0] + b * a->x_batch_stride + r * a->x_row_stride;
-        float *y = (float *)buf[3] + b * a->y_batch_stride + r * a->y_row_stride;
+        const pf_real *x = (const pf_real *)buf[0] + b * a->x_batch_stride + r * a->x_row_stride;
+        pf_real *y = (pf_real *)buf[3] + b * a->y_batch_stride + r * a->y_row_stride;
         for (int32_t col = 0, T; col < a->cols;
              col += T, x += T * a->x_col_stride, y += T * a->y_col_stride) {
             T = a->cols - col >= 3 ? 3 : 1;

@@ -2,8 +2,7 @@
 
 After Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), with the interpolation points 0, ±1
 (F2) and 0, ±1, ±2 (F4). A 4x4 tile of outputs takes 36 products instead of 144, a 2x2 tile 16 instead of 36; the
-weights grow to 4 and 16/9 of their size. Results differ from those of exact arithmetic by at most :data:`ERROR` of
-the largest magnitude in the output.
+weights grow to 4 and 16/9 of their size.
 """
 
 from __future__ import annotations
@@ -19,7 +18,11 @@ from pilotfish.compiler.kernels.table import ArgValues, Array, Case, Kernel, Val
 from pilotfish.compiler.targets import Target
 
 ERROR = {4: 2e-5, 2: 2e-6}
-"""Bound on the error relative to the largest magnitude of the output, by tile."""
+"""Bound on the error of a layer relative to the largest magnitude of its output, by tile.
+
+For normally distributed weights and inputs as after a ReLU, up to 512 channels; measured: 3e-6 to 1.1e-5 (4) and
+2e-7 to 6e-7 (2). Where a layer's products cancel far more than that, the error counts relative to what cancels.
+"""
 
 _G = {
     4: np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / [[24]],
