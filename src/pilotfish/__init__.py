@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pilotfish.api import Bundle, compile  # noqa: A004
+    from pilotfish.api import Bundle, compile, quantize  # noqa: A004
 
-__all__ = ["Bundle", "compile"]
+__all__ = ["Bundle", "compile", "quantize"]
 
 
 def __getattr__(name: str) -> Any:

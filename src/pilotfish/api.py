@@ -1,4 +1,7 @@
-"""Pilotfish from Python: :func:`compile` makes a :class:`Bundle`, which runs, verifies and counts itself."""
+"""Pilotfish from Python: :func:`compile` makes a :class:`Bundle`, which runs, verifies and counts itself.
+
+:func:`quantize` makes an int8 model of a float one, to be compiled then.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from pilotfish.compiler.graph import torch_import
 from pilotfish.compiler.targets import Target
 from pilotfish.errors import UsageError
 from pilotfish.measure import count, verify
+from pilotfish.measure import quantize as quantization
 from pilotfish.measure.count import Counts
 from pilotfish.measure.verify import VerifyReport
 
@@ -75,6 +79,53 @@ def compile(  # noqa: A001  (pilotfish.compile is what users call it)
         raise
     weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
     return made
+
+
+def quantize(
+    model: Path | str | onnx.ModelProto,
+    calibration: quantization.Source,
+    *,
+    output: Path | str | None = None,
+    labels: Any = None,
+    method: str = "minmax",
+    per_tensor: bool = False,
+    exclude: Sequence[str] = (),
+    min_snr: float | None = None,
+    min_accuracy: float | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    samples: int = quantization.LARGEST,
+    progress: Progress | None = None,
+) -> quantization.Quantized:
+    """Quantize a float model to int8: its ``model`` is ONNX in QDQ form, its ``report`` says what it cost.
+
+    ``calibration`` is what the network sees in use: a ``.npz`` with arrays by input name, a folder of images, a
+    function ``script.py:name`` that yields dicts of arrays; or a dict of arrays, one array, or an iterable of dicts.
+    An array has the shape of its input with one more dimension in front, or more along the input's own first. No more
+    than ``samples`` inferences are used. ``labels`` are the right classes, whole numbers [n]; a ``.npz`` or a dict may
+    hold them under that name.
+
+    ``method`` is ``minmax``, ``entropy`` or ``percentile``. ``per_tensor`` gives a layer's weights one scale instead of
+    one per channel. Nodes named in ``exclude`` stay float. ``min_snr`` (dB, of the outputs) or ``min_accuracy``
+    (percent) keep further layers in float until that is reached on the calibration data. ``output`` is the file to
+    write; what is there stays until the new one is complete.
+
+    Raises :class:`ModelError` (also for a model that is quantized already), :class:`InputError`, :class:`UsageError`,
+    :class:`StorageError`, and :class:`MismatchError` if the goal cannot be reached.
+    """
+    goal = None if min_snr is None and min_accuracy is None else quantization.Goal(min_snr, min_accuracy)
+    return quantization.quantize(
+        model,
+        calibration,
+        labels=labels,
+        method=method,
+        per_channel=not per_tensor,
+        exclude=exclude,
+        goal=goal,
+        output=None if output is None else Path(output),
+        shapes=shapes,
+        samples=samples,
+        progress=progress or (lambda _: None),
+    )
 
 
 class Bundle:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pilotfish.cli import compile as compile_
-from pilotfish.cli import count, run, targets, terminal, verify
+from pilotfish.cli import count, quantize, run, targets, terminal, verify
 from pilotfish.errors import PilotfishError, StorageError
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     epilog="Exit status: 0 done, 2 bad option, 3 bad model, 4 bad input, 5 a tool is missing or failed, "
     "6 wrong machine, 7 bad bundle, 8 file trouble, 9 results differ, 130 Ctrl-C.",
 )
-for group in (compile_, run, verify, count, targets):
+for group in (compile_, quantize, run, verify, count, targets):
     group.register(app)
 
 

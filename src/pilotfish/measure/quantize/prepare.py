@@ -1,0 +1,149 @@
+"""A float model made ready to be quantized: static, constants folded, batch normalization inside the weights.
+
+What the quantizer does not see as one operator it cannot quantize as one: a batch normalization that stays would round
+the values between it and its convolution to 8 bits, and hide from the weights what the channels' real ranges are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from pilotfish.compiler.graph import Graph, Node, onnx_export, onnx_import
+from pilotfish.compiler.graph.ir import Builder
+from pilotfish.compiler.ops import registry
+from pilotfish.compiler.passes.affine import fold_affine
+from pilotfish.errors import ModelError, UsageError
+
+QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
+                       "ConvInteger", "MatMulInteger"})  # fmt: skip
+WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""Operators whose weights quantization makes smaller."""
+
+_F32 = np.dtype(np.float32)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The float model that is quantized. ``renamed`` says under which name a node of the user's model went on."""
+
+    model: onnx.ModelProto
+    graph: Graph
+    renamed: Mapping[str, str]
+
+    def node(self, name: str) -> str:
+        """The node that a user means; :class:`UsageError` if there is none of that name."""
+        if name in self.renamed:
+            return self.renamed[name]
+        close = get_close_matches(name, self.renamed, 3, 0.5) or list(self.renamed)[:5]
+        raise UsageError(f"no node is called {name!r}; there is {', '.join(close)}")
+
+
+def read(model: Path | str | onnx.ModelProto) -> onnx.ModelProto:
+    """The model, checked; :class:`ModelError` if it is quantized already."""
+    proto = onnx_import.read(model)
+    graphs = [proto.graph.node, *(function.node for function in proto.functions)]
+    found = Counter(node.op_type for nodes in graphs for node in _all_nodes(nodes) if _is_quantized(node))
+    if found:
+        shown = ", ".join(f"{count} {op}" for op, count in found.most_common(3))
+        raise ModelError(
+            f"{model if isinstance(model, str | Path) else 'the model'} is quantized already ({shown}); "
+            "compile it as it is, or quantize the float model that it was made from"
+        )
+    return proto
+
+
+def _all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            yield from _all_nodes(attribute.g.node)
+
+
+def _is_quantized(node: onnx.NodeProto) -> bool:
+    return node.op_type in QUANTIZED or (node.domain == "com.microsoft" and node.op_type.startswith("QLinear"))
+
+
+def prepare(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> Prepared:
+    """Import, fold and write out again. Raises :class:`ModelError` if there is nothing to quantize, and the importer's.
+
+    ``shapes`` binds inputs with symbolic dimensions.
+    """
+    imported = onnx_import.load(proto, shapes=shapes, supported=registry.supported)
+    graph = _join_bias(fold_affine(imported))
+    weighted = [node for node in graph.nodes if node.op in WEIGHTED]
+    if not any(graph.type(node.outputs[0]).dtype == _F32 for node in weighted):
+        kinds = sorted({graph.type(node.outputs[0]).dtype.name for node in weighted})
+        raise ModelError(
+            f"there is nothing to quantize: the model computes in {', '.join(kinds)}; export it in float32"
+            if kinds
+            else "there is nothing to quantize: the model has no convolution and no matrix product"
+        )
+    opsets = {("" if o.domain == "ai.onnx" else o.domain): o.version for o in proto.opset_import}
+    opsets[""] = max(opsets.get("", 1), onnx_import.OPSET)
+    return Prepared(onnx_export.to_onnx(graph, opsets), graph, _renamed(imported, graph))
+
+
+def _join_bias(graph: Graph) -> Graph:
+    """MatMul of rows by a constant and Add of a constant row are one Gemm: its bias then keeps 32 bits."""
+    builder, consumers, joined = Builder(graph), graph.consumers(), set[str]()
+    for node in graph.nodes:
+        if node.name in joined:
+            continue
+        add = _bias(node, graph, consumers) if node.op == "MatMul" else None
+        if add is None:
+            builder.add(node)
+            continue
+        joined.add(add.name)
+        row = next(i for i in add.inputs if i != node.outputs[0])
+        columns = graph.type(node.outputs[0]).shape[1]
+        bias = builder.constant(f"{row}.row", np.broadcast_to(graph.constants[row].reshape(-1), (columns,)).copy())
+        builder.add(Node("Gemm", node.name, (*node.inputs, bias), add.outputs))
+    return builder.finish()
+
+
+def _bias(node: Node, graph: Graph, consumers: Mapping[str, Sequence[Node]]) -> Node | None:
+    out = node.outputs[0]
+    type_, readers = graph.type(out), consumers.get(out, ())
+    if len(type_.shape) != 2 or type_.dtype != _F32 or node.inputs[1] not in graph.constants or out in graph.outputs:
+        return None
+    if len(graph.type(node.inputs[0]).shape) != 2 or len(readers) != 1 or readers[0].op != "Add":
+        return None
+    row = graph.constants.get(next((i for i in readers[0].inputs if i != out), ""))
+    if row is None or graph.type(readers[0].outputs[0]) != type_:
+        return None
+    fits = row.size in (1, type_.shape[1]) and (row.size == 1 or row.shape[-1] == row.size)
+    return readers[0] if fits else None
+
+
+def _renamed(before: Graph, after: Graph) -> dict[str, str]:
+    """Name of a node → the node that does its work now: itself, or the one that it was folded into."""
+    producers, consumers = after.producers(), before.consumers()
+    found = {node.name: node.name for node in after.nodes}
+    for node in reversed(before.nodes):  # readers first: what was folded away lives on where its output went
+        if node.name not in found:
+            maker = next((producers[o].name for o in node.outputs if o in producers), None)
+            readers = (found.get(r.name) for o in node.outputs for r in consumers.get(o, ()))
+            maker = maker or next(filter(None, readers), None)
+            if maker:
+                found[node.name] = maker
+    return found
+
+
+def bound(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int | str, ...]]:
+    """The dimensions of the model's inputs by name, those that ``shapes`` binds replaced; a free one is a string."""
+    constants = {tensor.name for tensor in proto.graph.initializer}
+    found: dict[str, tuple[int | str, ...]] = {}
+    for value in proto.graph.input:
+        if value.name in constants:
+            continue
+        dims = value.type.tensor_type.shape.dim
+        own = tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in dims)
+        found[value.name] = tuple(shapes.get(value.name, own))
+    return found
