@@ -26,7 +26,7 @@ typedef void pf_kernel(const void *args, void *const *buf);
 #define PF_SCALAR_LOOP _Pragma("clang loop vectorize(disable)")
 /* A load that clang may not hoist over others: it keeps a group of scalar loads beside the vector load they go
  * with, and so within the register file. */
-#define PF_LOAD_HERE(p) (*(const volatile float *)(p))
+#define PF_LOAD_HERE(p) (*(const volatile __typeof__(*(p)) *)(p))
 
 #define PF_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define PF_MAX(a, b) ((a) > (b) ? (a) : (b))

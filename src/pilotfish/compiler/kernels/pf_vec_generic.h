@@ -9,6 +9,6 @@ PF_INLINE PF_V PF_(max)(PF_V a, PF_V b, size_t vl) {
 PF_INLINE PF_V PF_(min)(PF_V a, PF_V b, size_t vl) {
     return PF_(select)(PF_(or)(PF_(lt)(b, a, vl), PF_(ne)(b, b, vl), vl), b, a, vl);
 }
-PF_INLINE PF_V PF_(clip)(PF_V a, float lo, float hi, size_t vl) {
+PF_INLINE PF_V PF_(clip)(PF_V a, PF_S lo, PF_S hi, size_t vl) {
     return PF_(minnums)(PF_(maxnums)(a, lo, vl), hi, vl);
 }

@@ -227,7 +227,9 @@ PF_INLINE float pf_map2_x1(float (*f)(float, float), float a, float b, PF_VL1) {
     return f(a, b);
 }
 
+#define PF_S float
 #include "pf_vec_generic.h"
+#undef PF_S
 
 #undef PF_VL1
 #undef PF_LMUL

@@ -1,7 +1,9 @@
-/* Maximum and mean pools. A window is clipped to the image first, so that the loops over it test nothing. */
+/* Maximum and mean pools. A window is clipped to the image first, so that the loops over it test nothing. Means of f16
+ * are summed in f32. */
 #include "pool.h"
 
-#include "pf_kernel.h"
+#include "pf_half.h"
+#include "pf_real.h"
 #include "pf_vec.h"
 #include "pool_span.h"
 
@@ -16,11 +18,11 @@ struct window {
 };
 
 /* Reduces one window of all channels to one pixel. */
-typedef void pool_fn(const struct window *w, const float *x, float *y);
+typedef void pool_fn(const struct window *w, const pf_real *x, pf_real *y);
 
 static void pool(const pf_pool_args *p, void *const *buf, pool_fn *reduce) {
-    const float *x = buf[0];
-    float *y = buf[1];
+    const pf_real *x = buf[0];
+    pf_real *y = buf[1];
     struct window w = {
         .row_step = p->dilation_y * p->x_row_stride,
         .col_step = p->dilation_x * p->x_col_stride,
@@ -49,9 +51,9 @@ static void pool(const pf_pool_args *p, void *const *buf, pool_fn *reduce) {
             }
             w.rows = across.count ? down.count : 0;
             w.cols = across.count;
-            const float *from = x + (top + down.first * p->dilation_y) * p->x_row_stride +
-                                (left + across.first * p->dilation_x) * p->x_col_stride;
-            float *to = y + r * p->y_row_stride + c * p->y_col_stride;
+            const pf_real *from = x + (top + down.first * p->dilation_y) * p->x_row_stride +
+                                  (left + across.first * p->dilation_x) * p->x_col_stride;
+            pf_real *to = y + r * p->y_row_stride + c * p->y_col_stride;
             PF_ROLLED
             for (int32_t b = 0; b < p->batch; b++, from += p->x_batch_stride, to += p->y_batch_stride) {
                 reduce(&w, from, to);
@@ -60,61 +62,53 @@ static void pool(const pf_pool_args *p, void *const *buf, pool_fn *reduce) {
     }
 }
 
-#if PF_RVV
+#if PF_RVV_REALS
 
-#define PF_LMUL m4
+#define LMUL 4
 #include "pool_window.h"
-#define PF_LMUL m2
+#define LMUL 2
 #include "pool_window.h"
-#define PF_LMUL m1
+#define LMUL 1
 #include "pool_window.h"
 
-pf_kernel f32_maxpool_4v__rvv, f32_maxpool_2v__rvv, f32_maxpool_1v__rvv;
-pf_kernel f32_avgpool_4v__rvv, f32_avgpool_2v__rvv, f32_avgpool_1v__rvv;
-
-void f32_maxpool_4v__rvv(const void *args, void *const *buf) {
-    pool(args, buf, pf_pool_max_m4);
-}
-void f32_maxpool_2v__rvv(const void *args, void *const *buf) {
-    pool(args, buf, pf_pool_max_m2);
-}
-void f32_maxpool_1v__rvv(const void *args, void *const *buf) {
-    pool(args, buf, pf_pool_max_m1);
-}
-void f32_avgpool_4v__rvv(const void *args, void *const *buf) {
-    pool(args, buf, pf_pool_mean_m4);
-}
-void f32_avgpool_2v__rvv(const void *args, void *const *buf) {
-    pool(args, buf, pf_pool_mean_m2);
-}
-void f32_avgpool_1v__rvv(const void *args, void *const *buf) {
-    pool(args, buf, pf_pool_mean_m1);
-}
+#define PF_POOLS(KIND, REDUCE)                                                           \
+    pf_kernel PF_NAME(KIND##_4v__rvv), PF_NAME(KIND##_2v__rvv), PF_NAME(KIND##_1v__rvv); \
+    void PF_NAME(KIND##_4v__rvv)(const void *args, void *const *buf) {                   \
+        pool(args, buf, REDUCE##_m4);                                                    \
+    }                                                                                    \
+    void PF_NAME(KIND##_2v__rvv)(const void *args, void *const *buf) {                   \
+        pool(args, buf, REDUCE##_m2);                                                    \
+    }                                                                                    \
+    void PF_NAME(KIND##_1v__rvv)(const void *args, void *const *buf) {                   \
+        pool(args, buf, REDUCE##_m1);                                                    \
+    }
+PF_POOLS(maxpool, pool_max)
+PF_POOLS(avgpool, pool_mean)
 
 #endif
 
 /* Sixteen channels at a time in an array, which clang makes vectors of on the host. */
-#define PF_POOL_SCALAR(NAME, START, TAP, END)                                                      \
-    static void NAME(const struct window *w, const float *x, float *y) {                           \
-        for (int32_t k = 0; k < w->channels; k += 16) {                                            \
-            const int32_t n = PF_MIN(w->channels - k, 16);                                         \
-            float sum[16];                                                                         \
-            for (int32_t i = 0; i < 16; i++) sum[i] = START;                                       \
-            for (int32_t r = 0; r < w->rows; r++) {                                                \
-                const float *p = x + r * w->row_step + k;                                          \
-                for (int32_t c = 0; c < w->cols; c++, p += w->col_step) {                          \
-                    if (n == 16) {                                                                 \
-                        for (int32_t i = 0; i < 16; i++) sum[i] = TAP(sum[i], p[i]);               \
-                    } else {                                                                       \
-                        PF_SCALAR_LOOP for (int32_t i = 0; i < n; i++) sum[i] = TAP(sum[i], p[i]); \
-                    }                                                                              \
-                }                                                                                  \
-            }                                                                                      \
-            PF_SCALAR_LOOP for (int32_t i = 0; i < n; i++) {                                       \
-                const float v = END(sum[i]);                                                       \
-                y[k + i] = v > w->lo ? (v < w->hi ? v : w->hi) : w->lo;                            \
-            }                                                                                      \
-        }                                                                                          \
+#define PF_POOL_SCALAR(NAME, START, TAP, END)                                                             \
+    static void NAME(const struct window *w, const pf_real *x, pf_real *y) {                              \
+        for (int32_t k = 0; k < w->channels; k += 16) {                                                   \
+            const int32_t n = PF_MIN(w->channels - k, 16);                                                \
+            float sum[16];                                                                                \
+            for (int32_t i = 0; i < 16; i++) sum[i] = START;                                              \
+            for (int32_t r = 0; r < w->rows; r++) {                                                       \
+                const pf_real *p = x + r * w->row_step + k;                                               \
+                for (int32_t c = 0; c < w->cols; c++, p += w->col_step) {                                 \
+                    if (n == 16) {                                                                        \
+                        for (int32_t i = 0; i < 16; i++) sum[i] = TAP(sum[i], (float)p[i]);               \
+                    } else {                                                                              \
+                        PF_SCALAR_LOOP for (int32_t i = 0; i < n; i++) sum[i] = TAP(sum[i], (float)p[i]); \
+                    }                                                                                     \
+                }                                                                                         \
+            }                                                                                             \
+            PF_SCALAR_LOOP for (int32_t i = 0; i < n; i++) {                                              \
+                const float v = END(sum[i]);                                                              \
+                y[k + i] = (pf_real)(v > w->lo ? (v < w->hi ? v : w->hi) : w->lo);                        \
+            }                                                                                             \
+        }                                                                                                 \
     }
 
 #define LARGER(a, b) ((b) > (a) ? (b) : (a))
@@ -125,11 +119,11 @@ void f32_avgpool_1v__rvv(const void *args, void *const *buf) {
 PF_POOL_SCALAR(pool_max_scalar, -__builtin_inff(), LARGER, AS_IT_IS)
 PF_POOL_SCALAR(pool_mean_scalar, 0.0f, SUM, SCALED)
 
-pf_kernel f32_maxpool__scalar, f32_avgpool__scalar;
+pf_kernel PF_NAME(maxpool__scalar), PF_NAME(avgpool__scalar);
 
-void f32_maxpool__scalar(const void *args, void *const *buf) {
+void PF_NAME(maxpool__scalar)(const void *args, void *const *buf) {
     pool(args, buf, pool_max_scalar);
 }
-void f32_avgpool__scalar(const void *args, void *const *buf) {
+void PF_NAME(avgpool__scalar)(const void *args, void *const *buf) {
     pool(args, buf, pool_mean_scalar);
 }

@@ -1,0 +1,3 @@
+/* dwconv.c in f16. */
+#define PF_F16 1
+#include "dwconv.c"

@@ -1,0 +1,3 @@
+/* pool.c in f16. */
+#define PF_F16 1
+#include "pool.c"
