@@ -224,4 +224,8 @@ class Lowering:
             "bottom": bottom, "right": right, "pitch": (left + cols + right) * channels,
         }  # fmt: skip
         whole = replace(view, offset=0)
-        self.call(Node("pf.Halo", f"{value}.halo", (), ()), "halo", args, [whole])
+        node = Node("pf.Halo", f"{value}.halo", (), ())
+        if type_.dtype.itemsize == 4:
+            self.call(node, "halo", args, [whole])
+        else:
+            self.call(node, "halo8", {**args, "pattern": type_.filler}, [whole])

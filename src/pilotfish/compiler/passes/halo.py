@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from pilotfish.compiler.graph import Graph, Halo, Node
 from pilotfish.compiler.graph.ir import Builder
+from pilotfish.compiler.ops import qconv
 from pilotfish.compiler.ops.conv import plan
 from pilotfish.compiler.ops.registry import CHANNELS_LAST, operators
 from pilotfish.compiler.targets import Target
@@ -32,11 +33,13 @@ def place_halos(graph: Graph, target: Target) -> Graph:
     for the convolutions.
     """
     wanted: dict[str, Halo] = {}
+    fillers: dict[str, int] = {}
     for node in graph.nodes:
-        if _is_conv(node) and node.attrs.get("input_layout") != "NCHW":
-            need = plan(node, graph, target).halo
-            if need != Halo():
-                wanted[node.inputs[0]] = wanted.get(node.inputs[0], Halo()).union(need)
+        need = _need(node, graph, target)
+        if need != Halo():
+            value = node.inputs[0]
+            wanted[value] = wanted.get(value, Halo()).union(need)
+            fillers[value] = node.attrs.get("x_zero", 0)
     table = operators()
     producers, consumers = graph.producers(), graph.consumers()
     direct = {
@@ -49,19 +52,14 @@ def place_halos(graph: Graph, target: Target) -> Graph:
     }
     builder = Builder(graph)
     for value in direct:
-        builder.types[value] = replace(graph.type(value), halo=wanted[value])
+        builder.types[value] = replace(graph.type(value), halo=wanted[value], filler=fillers[value])
     framed: dict[str, str] = {}
     for node in graph.nodes:
         inputs = node.inputs
-        if (
-            _is_conv(node)
-            and inputs[0] in wanted
-            and inputs[0] not in direct
-            and (node.attrs.get("input_layout") != "NCHW")
-        ):
+        if inputs and inputs[0] in wanted and inputs[0] not in direct and _need(node, graph, target) != Halo():
             value = inputs[0]
             if value not in framed:
-                type_ = replace(graph.type(value), halo=wanted[value])
+                type_ = replace(graph.type(value), halo=wanted[value], filler=fillers[value])
                 framed[value] = builder.emit("Identity", f"{value}.framed", [value], type_)
             inputs = (framed[value], *inputs[1:])
         builder.add(replace(node, inputs=inputs))
@@ -70,3 +68,12 @@ def place_halos(graph: Graph, target: Target) -> Graph:
 
 def _is_conv(node: Node) -> bool:
     return node.op == "Conv" and node.attrs.get("layout") == CHANNELS_LAST
+
+
+def _need(node: Node, graph: Graph, target: Target) -> Halo:
+    """The halo that a node reads around its first input."""
+    if _is_conv(node) and node.attrs.get("input_layout") != "NCHW":
+        return plan(node, graph, target).halo
+    if node.op == "pf.QConv" and node.attrs.get("layout") == CHANNELS_LAST:
+        return qconv.halo(node, graph)
+    return Halo()

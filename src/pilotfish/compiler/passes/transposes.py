@@ -19,7 +19,7 @@ def fold_transposes(graph: Graph) -> Graph:
     producers = graph.producers()
     builder = Builder(graph)
     for node in graph.nodes:
-        found = _before(node, graph, producers) if node.op == "pf.Linear" else None
+        found = _before(node, graph, producers) if node.op in ("pf.Linear", "pf.QLinear") else None
         if found is None:
             builder.add(node)
             continue
