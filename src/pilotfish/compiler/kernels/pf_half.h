@@ -1,4 +1,4 @@
-/* Vectors of f16 (Zvfh) for loops that are written once: the arithmetic of pf_vec.h and pf_math_simple.h in the widths _h1,
+/* Vectors of f16 (Zvfh) for loops that are written once: the arithmetic of pf_vec.h and pf_vec_simple.h in the widths _h1,
  * _h2, _h4 and _h8, which are register groups of f16 and compute in f16; scalar operands are _Float16, to which floats
  * convert. Masks are bytes in memory, as in pf_vec.h.
  *

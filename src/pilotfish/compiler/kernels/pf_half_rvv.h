@@ -26,10 +26,9 @@ PF_INLINE void PF_(storeb)(uint8_t *p, PF_M m, size_t vl) {
     __riscv_vse8(p, __riscv_vmerge(PF_U8(vmv_v_x)(0, vl), 1, m, vl), vl);
 }
 
-/* Each needs those before it; sorted they would not compile. */
-#include "pf_math_simple.h"
 #include "pf_vec_arithmetic.h"
 #include "pf_vec_generic.h"
+#include "pf_vec_simple.h"
 
 #undef PF_S
 #undef PF_F16_

@@ -148,7 +148,7 @@ PF_INLINE PF_V PF_(softplus)(PF_V a, size_t vl) {
 }
 
 #define PF_S float
-#include "pf_math_simple.h"
+#include "pf_vec_simple.h"
 #undef PF_S
 
 PF_INLINE PF_V PF_(elu)(PF_V a, float alpha, size_t vl) {
