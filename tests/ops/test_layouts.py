@@ -118,7 +118,7 @@ def test_elementwise_chains_and_their_neighbours_need_no_transposes() -> None:
     free = ("sigmoid", "add a constant per channel", "prelu", "where", "batch normalization", "pad constant", "lrn",
             "slice channels", "concat channels", "split channels", "max pool", "global pool and gate",
             "mean and gate", "mean without dimensions", "softmax of channels", "resize nearest", "resize linear",
-            "depth to space", "transposed convolution")  # fmt: skip
+            "depth to space", "transposed convolution", "shuffle")  # fmt: skip
     for label in free:
         graph = passes.optimize(import_model(by_label[label].model), targets.load("rv64gcv"))
         transposes = [n.name for n in graph.nodes if n.op == "Transpose"]

@@ -18,6 +18,7 @@ from pilotfish.compiler.passes.layout import to_channels_last
 from pilotfish.compiler.passes.normalization import expand_normalization
 from pilotfish.compiler.passes.qlinear import to_qdq
 from pilotfish.compiler.passes.reductions import keep_dimensions
+from pilotfish.compiler.passes.shuffle import fuse_shuffle
 from pilotfish.compiler.passes.transposes import fold_transposes
 from pilotfish.compiler.targets import Target
 
@@ -34,6 +35,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("keep_dimensions", lambda g, _: keep_dimensions(g)),
     ("fuse_clamp", lambda g, _: fuse_clamp(g)),
     ("fuse_convpool", fuse_convpool),
+    ("fuse_shuffle", lambda g, _: fuse_shuffle(g)),
     ("to_channels_last", to_channels_last),
     ("fold_transposes", lambda g, _: fold_transposes(g)),
     ("fuse_elementwise", lambda g, _: fuse_elementwise(g)),
