@@ -47,7 +47,7 @@ static void split_image(const pf_qconvpool_args *p, const struct shape *s, const
     }
 }
 
-/* `many` output channels at once, then the rest. */
+/* `many` output channels at once, then the rest; if 0, a tile function does all of them. */
 PF_INLINE void convpool(const void *args, void *const *buf, split_fn *split, int32_t many,
                         tile_fn *const *tile) {
     const pf_qconvpool_args *p = args;
@@ -60,6 +60,10 @@ PF_INLINE void convpool(const void *args, void *const *buf, split_fn *split, int
         struct channels at = {buf[1], buf[2], buf[3]};
         int8_t *y = image;
         for (int32_t left = p->n; left > 0;) {
+            if (!many) {
+                tile[0](p, &s, scratch, at, y);
+                break;
+            }
             const int32_t now = left == 4 && many == 3 ? 2 : PF_MIN(left, many);
             tile[now - 1](p, &s, scratch, at, y);
             left -= now;
@@ -110,17 +114,18 @@ static void split_rvv(const pf_qconvpool_args *p, const int8_t *row, int32_t row
 #define QUARTER mf4
 #include "qconvpool_tile.h"
 
-#define PF_CONVPOOL(NAME, KIND, LMUL)                                                        \
-    pf_kernel NAME;                                                                          \
-    void NAME(const void *args, void *const *buf) {                                          \
-        static tile_fn *const TILES[] = {KIND##_1_##LMUL, KIND##_2_##LMUL, KIND##_3_##LMUL}; \
+#define PF_CONVPOOL(SHAPE, LMUL)                                                             \
+    pf_kernel qs8_qc8w_convpool_##SHAPE##__rvv, qs8_qc8w_convpool_c1_##SHAPE##__rvv;         \
+    void qs8_qc8w_convpool_##SHAPE##__rvv(const void *args, void *const *buf) {              \
+        static tile_fn *const TILES[] = {planes_1_##LMUL, planes_2_##LMUL, planes_3_##LMUL}; \
         convpool(args, buf, split_rvv, 3, TILES);                                            \
+    }                                                                                        \
+    void qs8_qc8w_convpool_c1_##SHAPE##__rvv(const void *args, void *const *buf) {           \
+        convpool(args, buf, split_rvv, 0, (tile_fn *const[]){plane_##LMUL});                 \
     }
 
-PF_CONVPOOL(qs8_qc8w_convpool_3x2v__rvv, planes, m2)
-PF_CONVPOOL(qs8_qc8w_convpool_3x1v__rvv, planes, m1)
-PF_CONVPOOL(qs8_qc8w_convpool_c1_3x2v__rvv, plane, m2)
-PF_CONVPOOL(qs8_qc8w_convpool_c1_3x1v__rvv, plane, m1)
+PF_CONVPOOL(3x2v, m2)
+PF_CONVPOOL(3x1v, m1)
 
 #endif
 

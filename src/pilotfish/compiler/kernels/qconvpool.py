@@ -13,8 +13,9 @@ from pilotfish.compiler.kernels.table import ArgValues, Array, Case, Kernel, Val
 from pilotfish.compiler.targets import Target
 
 # Slots, as counted, besides the vector operations: of one vector of results of three output channels, of the weights
-# of one of several input channels there, and of a row of the image that is split.
-_TILE, _PLANE, _SPLIT = 66.0, 45.0, 30.0
+# of one of several input channels there, of an output channel if there is one input channel, and of a row of the image
+# that is split.
+_TILE, _PLANE, _OUTPUT, _SPLIT = 66.0, 115.0, 25.0, 30.0
 
 
 def args(
@@ -82,9 +83,11 @@ def _cost(args: ArgValues, target: Target, *, lmul: int, one: bool) -> float:
     if not lmul:
         return a["batch"] * rows * cols * a["n"] * (60.0 + 90.0 * planes)
     chunks = ceil(cols / (lmul * target.lanes))
-    per_pass = _TILE + planes * (32.0 + (0.0 if one else _PLANE))
-    per_output = (36.0 * planes + (7.0 if one else 11.0)) * lmul + 8.0
-    tiles = ceil(a["n"] / 3) * per_pass + a["n"] * per_output
+    if one:
+        tiles = 40.0 + a["n"] * (43.0 * lmul + _OUTPUT)
+    else:
+        per_pass = _TILE + planes * (32.0 + _PLANE)
+        tiles = ceil(a["n"] / 3) * per_pass + a["n"] * ((36.0 * planes + 11.0) * lmul + 8.0)
     split = planes * a["in_rows"] * (_SPLIT + ceil(a["in_cols"] / (8 * target.lanes)) * 18.0)
     return a["batch"] * (rows * chunks * tiles + split)
 
