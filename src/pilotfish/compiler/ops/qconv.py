@@ -1,7 +1,7 @@
 """pf.QConv: a convolution of int8 by constant int8 weights, requantized to int8; channels last inside.
 
-Inputs: x (int8), weights (int8, [O, I/groups, ...]), bias (int32, x's zero point folded in), scale (float32[O]). Attributes:
-those of Conv, and ``x_zero``, ``y_zero``, ``low``, ``high``. Padding holds ``x_zero``.
+Inputs: x (int8), weights (int8, [O, I/groups, ...]), bias (int32, x's zero point folded in), scale (float32[O]).
+Attributes: those of Conv, and ``x_zero``, ``y_zero``, ``low``, ``high``. Padding holds ``x_zero``.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from pilotfish.compiler.kernels import qigemm, table
 from pilotfish.compiler.kernels.program import View
 from pilotfish.compiler.kernels.table import ArgValues
 from pilotfish.compiler.ops import conv, dense
-from pilotfish.compiler.ops.lowering import Lowering
+from pilotfish.compiler.ops.lowering import Lowering, view_of
 from pilotfish.compiler.ops.registry import CHANNELS_LAST, ChannelsLast, Operator
 from pilotfish.compiler.ops.window import Window, first_tap, window
+from pilotfish.compiler.targets import Target
 
 
 def requantized(sums: Array, scale: Array, node: Node) -> Array:
     """int8 of int32 sums: to float32, times the scale, to the nearest (ties to even), plus the zero point, clamped."""
     scaled = sums.astype(np.float32) * scale
     near = np.clip(np.rint(scaled), -32768, 32767).astype(np.int32) + node.attrs["y_zero"]
-    return np.clip(np.clip(near, -128, 127), node.attrs["low"], node.attrs["high"]).astype(np.int8)
+    return np.asarray(np.clip(np.clip(near, -128, 127), node.attrs["low"], node.attrs["high"]), np.int8)
 
 
 def output_args(node: Node) -> dict[str, int]:
@@ -77,6 +78,15 @@ def geometry(node: Node, graph: Graph) -> Window:
 def halo(node: Node, graph: Graph) -> Halo:
     """The frame that the input needs: every tap of every output."""
     return geometry(node, graph).reach
+
+
+def cost(node: Node, graph: Graph, target: Target) -> float:
+    """Modelled slots of a channels-last node of one group."""
+    w = geometry(node, graph)
+    x = view_of("x", replace(graph.type(node.inputs[0]), halo=w.reach))
+    y = view_of("y", graph.type(node.outputs[0]))
+    args = product_args(conv._igemm_args(node, w, 1, x, y), node)
+    return dense.cost("qigemm", args, graph.type(node.inputs[1]).shape[0], target)
 
 
 def _depthwise(node: Node, graph: Graph) -> bool:

@@ -39,7 +39,8 @@ def lower(node: Node, low: Lowering) -> None:
     """One kernel call over rows; tensors may have gaps between rows."""
     x, y = low.view(node.inputs[0]), low.out(node.outputs[0])
     args = _args(node, x.type.shape, x.strides, y.strides)
-    low.call(node, FAMILIES[node.op], args, [x, y], inplace=((0, 1),) if x.type.dtype.itemsize == y.type.dtype.itemsize else ())
+    one_size = x.type.dtype.itemsize == y.type.dtype.itemsize
+    low.call(node, FAMILIES[node.op], args, [x, y], inplace=((0, 1),) if one_size else ())
 
 
 def meaning(node: Node, inputs: Sequence[Array | None]) -> list[Array]:

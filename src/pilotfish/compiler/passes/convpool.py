@@ -9,11 +9,13 @@ import numpy as np
 
 from pilotfish.compiler.graph import Graph, Node, TensorType
 from pilotfish.compiler.graph.ir import Builder
-from pilotfish.compiler.kernels import convpool, table
+from pilotfish.compiler.kernels import convpool, qconvpool, table
+from pilotfish.compiler.ops import qconv
 from pilotfish.compiler.ops.conv import FIRST_CHANNELS, plan
 from pilotfish.compiler.ops.registry import CHANNELS_LAST
 from pilotfish.compiler.targets import Target
 
+_PAIRS = {("Conv", "MaxPool"), ("pf.QConv", "pf.QMaxPool")}
 _POOL_SLOTS = 14.0  # modelled slots of a 2x2 pool for one register of channels: 4 loads, 3 maxima, a store, addresses
 
 
@@ -38,7 +40,7 @@ def fuse_convpool(graph: Graph, target: Target) -> Graph:
 
 
 def _fits(conv: Node, pool: Node, graph: Graph) -> bool:
-    if conv.op != "Conv" or pool.op != "MaxPool" or any(i and i not in graph.constants for i in conv.inputs[1:]):
+    if (conv.op, pool.op) not in _PAIRS or any(i and i not in graph.constants for i in conv.inputs[1:]):
         return False
     weights = graph.type(conv.inputs[1]).shape
     plain = all(set(n.attrs.get(a) or (1,)) == {1} for n in (conv, pool) for a in ("dilations",))
@@ -61,8 +63,9 @@ def _fits(conv: Node, pool: Node, graph: Graph) -> bool:
 def _cheaper(conv: Node, graph: Graph, target: Target) -> bool:
     batch, channels, rows, cols = graph.type(conv.inputs[0]).shape
     columns = graph.type(conv.inputs[1]).shape[0]
-    args = convpool.args(batch, channels, rows, cols, columns)
-    kernel = table.pick("convpool", args, target)
+    integer = conv.op == "pf.QConv"
+    args = (qconvpool if integer else convpool).args(batch, channels, rows, cols, columns)
+    kernel = table.pick("qconvpool" if integer else "convpool", args, target)
     if kernel is None:
         return False
     x, y = graph.type(conv.inputs[0]), graph.type(conv.outputs[0])
@@ -74,13 +77,17 @@ def _cheaper(conv: Node, graph: Graph, target: Target) -> bool:
             conv.outputs[0]: TensorType(y.dtype, (batch, *y.shape[2:], columns)),
         },
     )
-    apart = plan(conv.with_attrs(layout=CHANNELS_LAST), last, target).cost
+    node = conv.with_attrs(layout=CHANNELS_LAST)
+    apart = qconv.cost(node, last, target) if integer else plan(node, last, target).cost
     apart += batch * (rows // 2) * (cols // 2) * ceil(columns / target.lanes) * _POOL_SLOTS
     return kernel.cost(args, target) < apart
 
 
 def _node(conv: Node, pool: Node, builder: Builder) -> Node:
     graph = builder.graph
+    if conv.op == "pf.QConv":
+        kept = {k: conv.attrs[k] for k in ("x_zero", "y_zero", "low", "high")}
+        return Node("pf.QConvPool", conv.name, conv.inputs, pool.outputs, kept)
     (low, high), (low2, high2) = (n.attrs.get("clamp", (-np.inf, np.inf)) for n in (conv, pool))
     clamp = (min(max(low, low2), high2), max(min(high, high2), low2))
     bias = conv.inputs[2] if len(conv.inputs) > 2 and conv.inputs[2] else ""
