@@ -46,6 +46,14 @@ PEERS = {
     "mbv2": Peer(300_774_272, 96_300_000, "ncnn", 0.331, "ncnn", 40_000_000, 0.22),
     "resnet50": Peer(4_089_184_256, 494_500_000, "XNNPACK", 0.221, "ncnn", 400_000_000, 0.16),
 }
+INT8_PEERS = {
+    "tinycnn": Peer(72_128, 149_760, "XNNPACK", 2.745, "XNNPACK", 22_000, 0.38),
+    "kws": Peer(2_656_768, 543_000, "XNNPACK", 0.337, "XNNPACK", 300_000, 0.22),
+    "resnet8": Peer(12_501_632, 2_940_000, "XNNPACK", 0.388, "XNNPACK", 1_200_000, 0.19),
+    "vww": Peer(7_489_664, 2_330_000, "XNNPACK", 0.540, "XNNPACK", 1_100_000, 0.28),
+    "mbv2": Peer(300_774_272, 52_600_000, "XNNPACK", 0.311, "XNNPACK", 27_000_000, 0.20),
+    "resnet50": Peer(4_089_184_256, 602_600_000, "XNNPACK", 0.253, "XNNPACK", 340_000_000, 0.165),
+}
 MACS = {name: peer.macs for name, peer in PEERS.items()} | {"autoencoder": 264_192}
 
 
@@ -92,14 +100,21 @@ def measure(name: str, model: onnx.ModelProto, *, steps: bool, target: str) -> t
     return row, "\n".join(lines)
 
 
-def shown(rows: list[Row]) -> Table:
+def model(name: str, precision: str) -> onnx.ModelProto:
+    """A benchmark network; int8 is quantized per channel on four random inputs: it says nothing of accuracy."""
+    made = networks.NETWORKS[name]()
+    return networks.quantized(made) if precision == "int8" else made
+
+
+def shown(rows: list[Row], precision: str) -> Table:
     """The table that `make bench` prints."""
-    table = Table(title=f"One inference, float32, rv64gcv at VLEN {VLEN} (counted under QEMU)")
+    table = Table(title=f"One inference, {precision}, at VLEN {VLEN} (counted under QEMU)")
+    peers = INT8_PEERS if precision == "int8" else PEERS
     for heading in ("network", "instructions", "goal", "best peer", "", "slots/MAC", "goal", "best peer", "",
                     "vector share", "program", "lib text", "arena / bound"):  # fmt: skip
         table.add_column(heading, justify="left" if heading in ("network", "") else "right")
     for row in rows:
-        peer = PEERS.get(row.network)
+        peer = peers.get(row.network)
         ok = peer and peer.goal_instructions and row.instructions <= peer.goal_instructions
         ok_slots = peer and peer.goal_slots_per_mac and row.slots_per_mac <= peer.goal_slots_per_mac
         table.add_row(
@@ -125,6 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", nargs="*", default=list(MACS), help=f"of {', '.join(MACS)}; all by default")
     parser.add_argument("--target", default="rv64gcv")
+    parser.add_argument("--precision", choices=("float32", "int8"), default="float32")
     parser.add_argument("--steps", action="store_true", help="print each step: instructions, slots, slots per MAC")
     parser.add_argument("--json", action="store_true", help="print rows as JSON")
     given = parser.parse_args()
@@ -133,14 +149,14 @@ def main() -> None:
     rows = []
     for name in given.network:
         print(f"compiling and counting {name} …", file=sys.stderr)
-        row, steps = measure(name, networks.NETWORKS[name](), steps=given.steps, target=given.target)
+        row, steps = measure(name, model(name, given.precision), steps=given.steps, target=given.target)
         rows.append(row)
         if steps and not given.json:
             print(f"{name}: instructions, slots, slots per MAC, kernel, node\n{steps}")
     if given.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
     else:
-        Console(width=200).print(shown(rows))
+        Console(width=200).print(shown(rows, given.precision))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ instruction counts, memory and numerical agreement. `python bench/networks.py OU
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,30 @@ NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
     f.__name__: f for f in (tinycnn, resnet8, kws, vww, autoencoder, mbv2, resnet50)
 }
 """Makers of the networks, by name."""
+
+
+def quantized(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model quantized to int8 by ONNX Runtime (QDQ, weights per channel), calibrated on four random inputs."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    given = model.graph.input[0]
+    shape = [d.dim_value for d in given.type.tensor_type.shape.dim]
+    rng = np.random.default_rng(3)
+    batches = iter([{given.name: rng.standard_normal(shape).astype(np.float32)} for _ in range(4)])
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def get_next(self) -> dict[str, Any] | None:
+            return next(batches, None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        onnx.save(model, source)
+        quantize_static(
+            source, made, Reader(), per_channel=True, quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QInt8, weight_type=QuantType.QInt8,
+        )  # fmt: skip
+        return onnx.load(made)
+
 
 LIGHT = ("squeezenet", "shufflenet", "inception_v1", "inception_v2", "densenet121", "resnet50")
 """Networks of the onnx package without trained weights."""
