@@ -20,7 +20,7 @@ from pilotfish.board import run
 from pilotfish.bundle import reference, tensors
 from pilotfish.bundle.manifest import Manifest
 from pilotfish.compiler import targets
-from pilotfish.compiler.graph import torch_import
+from pilotfish.compiler.graph import recipes, torch_import
 from pilotfish.compiler.targets import Target
 from pilotfish.errors import UsageError
 from pilotfish.measure import count, verify
@@ -43,6 +43,8 @@ def compile(  # noqa: A001  (pilotfish.compile is what users call it)
     cpu: str | None = None,
     attributes: str | None = None,
     vlen: int | None = None,
+    preprocess: Path | str | None = None,
+    image_size: tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
     """Compile a model into a bundle.
@@ -51,8 +53,9 @@ def compile(  # noqa: A001  (pilotfish.compile is what users call it)
     them, or a dict by argument name). ``output`` is the bundle's directory: a bundle that is there is replaced once
     the new one is complete; None makes a temporary one that vanishes with the returned object. ``shapes`` binds
     inputs with symbolic dimensions by name; arrays in a dict ``example_inputs`` do so too. ``cpu``, ``attributes``
-    and ``vlen`` override the target's file, as :func:`pilotfish.compiler.targets.load` says. ``progress`` is called
-    with a line before each long step.
+    and ``vlen`` override the target's file, as :func:`pilotfish.compiler.targets.load` says. ``preprocess`` is a preset
+    (``"imagenet"``) or a TOML file: the program then takes the bytes of images, of ``image_size`` (height, width) if
+    given. ``progress`` is called with a line before each long step.
 
     Raises the errors of :mod:`pilotfish.errors`: :class:`ModelError`, :class:`UsageError`, :class:`ToolError`,
     :class:`StorageError`.
@@ -61,6 +64,9 @@ def compile(  # noqa: A001  (pilotfish.compile is what users call it)
         target = targets.load(target, cpu=cpu, attributes=attributes, vlen=vlen)
     elif cpu is not None or attributes is not None or vlen is not None:
         raise UsageError("cpu, attributes and vlen go with a target's name, not with a Target")
+    recipe = None if preprocess is None else recipes.load(preprocess)
+    if recipe is None and image_size is not None:
+        raise UsageError("an image size goes with preprocessing: say which, for example preprocess='imagenet'")
     say = progress or (lambda _: None)
     if torch_import.is_module(model):
         say("exporting the PyTorch module")
@@ -69,16 +75,23 @@ def compile(  # noqa: A001  (pilotfish.compile is what users call it)
         raise UsageError(f"a model is an ONNX file, an onnx.ModelProto or a torch.nn.Module, not {type(model)}")
     elif isinstance(example_inputs, Mapping) and shapes is None:
         shapes = {key: np.shape(value) for key, value in example_inputs.items()}
+
+    def made(out: Path) -> Bundle:
+        manifest = pipeline.make_bundle(
+            model, target, out, name, shapes, say, preprocess=recipe, image_size=image_size
+        )  # fmt: skip
+        return Bundle(out, manifest)
+
     if output is not None:
-        return Bundle(Path(output), pipeline.make_bundle(model, target, Path(output), name, shapes, say))
+        return made(Path(output))
     folder = Path(tempfile.mkdtemp(prefix="pilotfish-"))
     try:
-        made = Bundle(folder / "bundle", pipeline.make_bundle(model, target, folder / "bundle", name, shapes, say))
+        temporary = made(folder / "bundle")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
-    return made
+    weakref.finalize(temporary, shutil.rmtree, folder, ignore_errors=True)
+    return temporary
 
 
 def quantize(
@@ -178,6 +191,8 @@ class Bundle:
     ) -> VerifyReport:
         """Compare with ONNX Runtime: on the given inputs, or on ``runs`` random ones.
 
+        What a bundle does to the bytes of images is done in NumPy before.
+
         The report's ``passed`` says whether every output is within ``rtol``: max |a - b| / max |b|.
         """
         if inputs is None:
@@ -189,7 +204,7 @@ class Bundle:
         got = self._run(arrays, vlen, progress)
         if progress:
             progress("running ONNX Runtime")
-        want = verify.reference(self.path / reference.NAME, arrays)
+        want = verify.reference(self.path / reference.NAME, tensors.preprocessed(arrays, self.manifest.preprocess))
         names = [tensor.name for tensor in self.manifest.outputs]
         return verify.compare(names, got, want, place=run.place(self.manifest.target, vlen), rtol=rtol)
 

@@ -15,11 +15,13 @@ from pilotfish.board import toolchain
 from pilotfish.bundle import reference, sizes
 from pilotfish.bundle.describe import describe, entries
 from pilotfish.compiler import codegen, passes
-from pilotfish.compiler.graph import Graph, onnx_import
+from pilotfish.compiler.graph import Graph, onnx_import, recipes
+from pilotfish.compiler.graph.preprocessing import Preprocessing
 from pilotfish.compiler.kernels.program import Program
 from pilotfish.compiler.ops import registry
 from pilotfish.compiler.ops.lowering import Lowering
 from pilotfish.compiler.passes.memory import MemoryPlan, plan_memory
+from pilotfish.compiler.passes.preprocess import add_preprocessing
 from pilotfish.compiler.targets import Target
 
 Progress = Callable[[str], None]
@@ -33,10 +35,14 @@ def make_bundle(
     name: str = "model",
     shapes: Shapes | None = None,
     progress: Progress = lambda _: None,
+    *,
+    preprocess: recipes.Recipe | None = None,
+    image_size: recipes.Size | None = None,
 ) -> bundle.Manifest:
     """Model → graph → program → C → static program and library → bundle, in the directory ``out``.
 
-    ``name`` prefixes the files and the C symbols. ``out`` is as it was before if anything fails.
+    ``name`` prefixes the files and the C symbols. ``preprocess`` makes the program take bytes of images, of
+    ``image_size`` (height, width) if given. ``out`` is as it was before if anything fails.
     """
     bundle.check_name(name)
     target = toolchain.settled(target, progress)
@@ -44,11 +50,15 @@ def make_bundle(
         progress("reading the model")
         proto = onnx_import.read(model)
         graph = import_model(proto, shapes)
+        reference.save(proto, entries({i: graph.type(i) for i in graph.inputs}), folder)
+        pictures = [] if preprocess is None else [recipes.settle(preprocess, graph, image_size)]
+        for picture in pictures:
+            graph = add_preprocessing(graph, picture)
         progress(f"compiling {len(graph.nodes)} nodes for {target.name}")
         compiled = compile_graph(graph, target, symbol=name)
         board.build(compiled.sources, target, folder, progress)
         progress("writing the bundle")
-        return _finish(compiled, proto, folder)
+        return _finish(compiled, folder, pictures)
 
 
 @dataclass(frozen=True)
@@ -75,10 +85,9 @@ def compile_graph(graph: Graph, target: Target, *, symbol: str = "model") -> Com
     return Compiled(optimized, program, memory, sources)
 
 
-def _finish(compiled: Compiled, proto: onnx.ModelProto, folder: Path) -> bundle.Manifest:
+def _finish(compiled: Compiled, folder: Path, pictures: Sequence[Preprocessing]) -> bundle.Manifest:
     """Write what the bundle says of itself beside what was built."""
     name, weights = compiled.sources.symbol, len(compiled.sources.weights)
-    reference.save(proto, entries(compiled.program.inputs), folder)
     text, constants = sizes.text_and_constants(folder / f"lib{name}.a", toolchain.WEIGHTS_SECTION)
     files = {path.name: bundle.fingerprint(path) for path in sorted(folder.iterdir())}
     program = files[f"{name}.elf"].bytes
@@ -94,6 +103,7 @@ def _finish(compiled: Compiled, proto: onnx.ModelProto, folder: Path) -> bundle.
             "ziglang": toolchain.version(),
         },
         files=files,
+        preprocess=pictures,
     )
     bundle.replace_file(folder / bundle.MANIFEST, bundle.dumps(manifest).encode())
     return manifest

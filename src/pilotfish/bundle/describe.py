@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from pilotfish.bundle.manifest import BufferEntry, FileEntry, Manifest, PlanEntry, Sizes, StepEntry, TensorEntry
 from pilotfish.compiler.graph import TensorType
+from pilotfish.compiler.graph.preprocessing import Preprocessing
 from pilotfish.compiler.kernels.program import Program
 from pilotfish.compiler.passes.memory import MemoryPlan
 
@@ -19,6 +20,7 @@ def describe(
     sizes: Sizes,
     versions: Mapping[str, str],
     files: Mapping[str, FileEntry],
+    preprocess: Iterable[Preprocessing] = (),
 ) -> Manifest:
     """The manifest of what was compiled and built."""
     slots = sorted(memory.slots, key=lambda s: (s.first, s.offset))
@@ -39,6 +41,7 @@ def describe(
         sizes=sizes,
         versions=dict(versions),
         files=dict(files),
+        preprocess=tuple(preprocess),
     )
 
 

@@ -10,6 +10,7 @@ import json
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from pilotfish.compiler.graph.preprocessing import Preprocessing
 from pilotfish.compiler.targets import Target
 from pilotfish.errors import BundleError
 
@@ -80,7 +81,10 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything known of a bundle. ``name`` prefixes its files and C symbols; ``model`` is the network's own name."""
+    """Everything known of a bundle. ``name`` prefixes its files and C symbols; ``model`` is the network's own name.
+
+    ``preprocess`` says what the program does to inputs that are bytes of images.
+    """
 
     name: str
     model: str
@@ -94,6 +98,7 @@ class Manifest:
     sizes: Sizes
     versions: dict[str, str]
     files: dict[str, FileEntry]
+    preprocess: tuple[Preprocessing, ...] = ()
     format: int = field(default=FORMAT)
 
     @property
@@ -141,6 +146,8 @@ def _decode(kind: Any, value: Any, at: str) -> Any:
         return tuple(_decode(get_args(kind)[0], item, f"{at}[{i}]") for i, item in enumerate(value))
     if origin is dict and isinstance(value, dict):
         return {key: _decode(get_args(kind)[1], item, f"{at}.{key}") for key, item in value.items()}
+    if kind is float and type(value) in (int, float):
+        return float(value)
     if kind in (int, str) and type(value) is kind:
         return value
     raise ValueError(f"{at} is not of type {getattr(kind, '__name__', kind)}")

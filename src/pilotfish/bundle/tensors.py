@@ -11,6 +11,8 @@ import numpy as np
 
 from pilotfish.bundle.directory import storing
 from pilotfish.bundle.manifest import TensorEntry
+from pilotfish.compiler.graph import preprocessing
+from pilotfish.compiler.graph.preprocessing import Preprocessing
 from pilotfish.errors import InputError
 
 Array = np.ndarray[Any, Any]
@@ -54,11 +56,18 @@ def checked(given: Mapping[str, Any], wanted: Sequence[TensorEntry]) -> tuple[di
     return arrays, next(iter(batches.values()), None)
 
 
-def load(path: Path, tensor: TensorEntry) -> tuple[Array, str]:
+def preprocessed(arrays: Mapping[str, Array], pictures: Sequence[Preprocessing]) -> dict[str, Array]:
+    """What the model itself takes for a batch of inputs: the bytes of images preprocessed, by NumPy."""
+    made = {p.input: np.stack([preprocessing.apply(p, image) for image in arrays[p.input]]) for p in pictures}
+    return {**arrays, **made}
+
+
+def load(path: Path, tensor: TensorEntry, picture: Preprocessing | None = None) -> tuple[Array, str]:
     """An input out of a file, and a line that says how it was read.
 
-    ``.npy`` as it is; an image, decoded and fitted to the input; anything else as raw bytes in row-major order, of one
-    or more inferences. Raises :class:`InputError` or :class:`StorageError`.
+    ``.npy`` as it is; an image, decoded and fitted to the input (to the bytes that the program preprocesses, if
+    ``picture`` is given); anything else as raw bytes in row-major order, of one or more inferences. Raises
+    :class:`InputError` or :class:`StorageError`.
     """
     if path.is_char_device():  # such as /dev/zero, which never ends
         raise InputError(f"{path} is a device; give a file or a pipe")
@@ -68,7 +77,7 @@ def load(path: Path, tensor: TensorEntry) -> tuple[Array, str]:
         return _npy(path, content), f"{tensor.name}: {path}"
     if path.suffix.lower() in (".raw", ".bin", ".dat"):
         return _raw(path, content, tensor)
-    image = _image(path, content, tensor)
+    image = _image(path, content, tensor, picture)
     if image is not None:
         return image
     if path.suffix.lower() == ".npy":
@@ -95,8 +104,8 @@ def _raw(path: Path, content: bytes, tensor: TensorEntry) -> tuple[Array, str]:
     return array.reshape(shape), f"{tensor.name}: {path}, {len(content)} raw bytes as {dtype.name}"
 
 
-def _image(path: Path, content: bytes, tensor: TensorEntry) -> tuple[Array, str] | None:
-    """An image as NCHW (or CHW, HW) in 0..1; None if Pillow does not know the file as an image."""
+def _image(path: Path, content: bytes, tensor: TensorEntry, wanted: Preprocessing | None) -> tuple[Array, str] | None:
+    """An image as NCHW (or CHW, HW) in 0..1, or as the wanted bytes; None if Pillow does not know the file as one."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -106,6 +115,8 @@ def _image(path: Path, content: bytes, tensor: TensorEntry) -> tuple[Array, str]
         return None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} is a damaged image: {error}") from error
+    if wanted is not None:
+        return _picture(path, picture, tensor, wanted)
     shape = tensor.shape
     channels = shape[-3] if len(shape) >= 3 else 1
     if not 2 <= len(shape) <= 4 or channels not in (1, 3) or (len(shape) == 4 and shape[0] != 1):
@@ -113,6 +124,29 @@ def _image(path: Path, content: bytes, tensor: TensorEntry) -> tuple[Array, str]
     if tensor.dtype not in ("float32", "uint8"):
         raise InputError(f"an image does not fit input {tensor}: its dtype must be float32 or uint8; give .npy")
     height, width = shape[-2:]
+    array, done = _pixels(picture, channels, width, height)
+    if tensor.dtype == "float32":
+        array = array.astype(np.float32) / np.float32(255)
+        done.append("divided by 255")
+    array = np.moveaxis(array, -1, 0) if channels == 3 else array
+    return array.reshape(shape), f"{tensor.name}: {path}, " + ", ".join(done)
+
+
+def _picture(path: Path, picture: Any, tensor: TensorEntry, wanted: Preprocessing) -> tuple[Array, str]:
+    """An image as the bytes that a program preprocesses. It has one size: other images are resized to it by Pillow."""
+    if tensor.shape[0] != 1:
+        raise InputError(f"an image does not fit input {tensor}, which takes {tensor.shape[0]} at once; give .npy")
+    array, done = _pixels(picture, wanted.channels, wanted.width, wanted.height)
+    if wanted.source == "BGR":
+        array = array[..., ::-1]
+        done.append("as BGR")
+    return np.ascontiguousarray(array).reshape(tensor.shape), f"{tensor.name}: {path}, " + ", ".join(done)
+
+
+def _pixels(picture: Any, channels: int, width: int, height: int) -> tuple[Array, list[str]]:
+    """uint8 HxW or HxWx3 of that size, and what was done for it."""
+    from PIL import Image
+
     mode = "L" if channels == 1 else "RGB"
     done = [f"{picture.width}x{picture.height} {picture.mode}"]
     if picture.mode != mode:
@@ -121,12 +155,7 @@ def _image(path: Path, content: bytes, tensor: TensorEntry) -> tuple[Array, str]
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
         done.append(f"resized to {width}x{height}")
-    array: Array = np.asarray(picture)
-    if tensor.dtype == "float32":
-        array = array.astype(np.float32) / np.float32(255)
-        done.append("divided by 255")
-    array = np.moveaxis(array, -1, 0) if channels == 3 else array
-    return array.reshape(shape), f"{tensor.name}: {path}, " + ", ".join(done)
+    return np.asarray(picture), done
 
 
 def _opaque(picture: Any) -> Any:

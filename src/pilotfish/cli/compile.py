@@ -22,6 +22,8 @@ $ pilotfish compile model.onnx --target sifive-x280 -o out/
 $ pilotfish compile detector.onnx -o out/ --shape images=1x3x224x224
 
 $ pilotfish compile model.onnx --target rv64gcv --vlen 128 --mattr +zba,+zbb --name digits -o out/
+
+$ pilotfish compile resnet50.onnx --preprocess imagenet --image-size 480x640 -o out/
 """
 
 
@@ -48,6 +50,18 @@ def compile_model(
         int | None, typer.Option("--vlen", metavar="BITS", help="Vector length to pack weights for.")
     ] = None,
     name: Annotated[str, typer.Option("--name", help="Start of file names and of C names.")] = "model",
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            "--preprocess",
+            metavar="imagenet|FILE.toml",
+            help="Take the bytes of an image, and resize, crop, normalise and quantize them in the program.",
+        ),
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option("--image-size", metavar="HxW", help="Of the image whose bytes the program takes."),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Compile an ONNX model into a bundle: a static program, a C library, weights and a manifest.
@@ -56,7 +70,7 @@ def compile_model(
     """
     import pilotfish
 
-    shapes = options.shapes(shape)
+    shapes, sides = options.shapes(shape), options.size("--image-size", image_size)
     with terminal.progress() as progress:
         bundle = pilotfish.compile(
             model,
@@ -67,6 +81,8 @@ def compile_model(
             cpu=mcpu,
             attributes=mattr,
             vlen=vlen,
+            preprocess=preprocess,
+            image_size=sides,
             progress=progress,
         )
     if json:
@@ -82,6 +98,8 @@ def _summary(bundle: Bundle) -> None:
     above = f"{100 * (plan.arena_bytes / plan.lower_bound_bytes - 1):.1f} % above" if plan.lower_bound_bytes else "at"
     terminal.say(f"{manifest.model} for {manifest.target.name}: {bundle.path}")
     terminal.say(f"  inputs   {'; '.join(map(str, manifest.inputs))}")
+    for picture in manifest.preprocess:
+        terminal.say(f"  images   {picture.input}: {picture}")
     terminal.say(f"  outputs  {'; '.join(map(str, manifest.outputs))}")
     terminal.say(
         f"  program  {bundle.program.name}: {sizes.program_bytes:,} bytes, "

@@ -12,7 +12,7 @@ from pilotfish.cli import terminal
 from pilotfish.errors import UsageError
 
 if TYPE_CHECKING:
-    from pilotfish.bundle.manifest import TensorEntry
+    from pilotfish.bundle.manifest import Manifest
     from pilotfish.bundle.tensors import Array
 
 BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The directory that `pilotfish compile` wrote.")]
@@ -43,6 +43,16 @@ def shapes(words: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def size(option: str, word: str | None) -> tuple[int, int] | None:
+    """``480x640`` → height and width."""
+    if word is None:
+        return None
+    sides = word.lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise UsageError(f"{option} {word} is not of the form HEIGHTxWIDTH, such as 256x256")
+    return int(sides[0]), int(sides[1])
+
+
 def files(option: str, words: Sequence[str] | None, names: Sequence[str]) -> dict[str, Path]:
     """``[NAME=]FILE`` → name and file; the name may be left out where there is one tensor only."""
     found: dict[str, Path] = {}
@@ -62,14 +72,16 @@ def files(option: str, words: Sequence[str] | None, names: Sequence[str]) -> dic
     return found
 
 
-def arrays(words: Sequence[str] | None, tensors: Sequence[TensorEntry]) -> dict[str, Array]:
+def arrays(words: Sequence[str] | None, manifest: Manifest) -> dict[str, Array]:
     """The inputs that ``--input`` names, read from their files; says how each was read."""
     from pilotfish.bundle.tensors import load
 
+    tensors = manifest.inputs
+    pictures = {picture.input: picture for picture in manifest.preprocess}
     given = files("--input", words, [tensor.name for tensor in tensors])
     found: dict[str, Array] = {}
     for tensor in tensors:
         if tensor.name in given:
-            found[tensor.name], how = load(given[tensor.name], tensor)
+            found[tensor.name], how = load(given[tensor.name], tensor, pictures.get(tensor.name))
             terminal.note(how)
     return found

@@ -40,14 +40,15 @@ def run_bundle(
     """Run a bundle on inputs: under QEMU, or natively if it was compiled for `host`.
 
     A .npy or raw file with one more leading dimension is a batch of inferences. An image is fitted to the input: its
-    height and width, grey or RGB, values divided by 255.
+    height and width, grey or RGB, values divided by 255. A program compiled with --preprocess takes its bytes instead;
+    an image of another size than it was compiled for is resized by Pillow.
     """
     import pilotfish
     from pilotfish.bundle import replace_file
 
     opened = pilotfish.Bundle.open(bundle)
     wanted = options.files("--output", output, [t.name for t in opened.manifest.outputs])
-    arrays = options.arrays(inputs, opened.manifest.inputs)
+    arrays = options.arrays(inputs, opened.manifest)
     with terminal.progress() as progress:
         results = opened.run(arrays, vlen=vlen, progress=progress)
     for name, file in wanted.items():

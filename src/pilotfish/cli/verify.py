@@ -45,7 +45,7 @@ def verify_bundle(
     import pilotfish
 
     opened = pilotfish.Bundle.open(bundle)
-    arrays = options.arrays(inputs, opened.manifest.inputs)
+    arrays = options.arrays(inputs, opened.manifest)
     reports = []
     lengths: list[int | None] = [*vlen] if vlen else [None]
     for length in lengths:

@@ -16,6 +16,7 @@ from pilotfish.compiler.passes.halo import choose_algorithms, place_halos
 from pilotfish.compiler.passes.integer import to_integer
 from pilotfish.compiler.passes.layout import to_channels_last
 from pilotfish.compiler.passes.normalization import expand_normalization
+from pilotfish.compiler.passes.preprocess import fuse_preprocess
 from pilotfish.compiler.passes.qlinear import to_qdq
 from pilotfish.compiler.passes.reductions import keep_dimensions
 from pilotfish.compiler.passes.shuffle import fuse_shuffle
@@ -27,6 +28,7 @@ Pass = Callable[[Graph, Target], Graph]
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("to_qdq", lambda g, _: to_qdq(g)),
     ("to_integer", lambda g, _: to_integer(g)),
+    ("fuse_preprocess", lambda g, _: fuse_preprocess(g)),
     ("check_operators", lambda g, _: check_operators(g)),
     ("expand_einsum", lambda g, _: expand_einsum(g)),
     ("canonicalize", lambda g, _: canonicalize(g)),
