@@ -13,7 +13,7 @@ import numpy as np
 
 from pilotfish.compiler.graph import Graph, Halo, Node
 from pilotfish.compiler.graph.ir import Array, Builder
-from pilotfish.compiler.kernels import qigemm, table
+from pilotfish.compiler.kernels import qdwconv, qigemm, table
 from pilotfish.compiler.kernels.program import View
 from pilotfish.compiler.kernels.table import ArgValues
 from pilotfish.compiler.ops import conv, dense
@@ -109,16 +109,8 @@ def lower(node: Node, low: Lowering) -> None:
         weights = weights[:, :, None, :]
     y = low.out(node.outputs[0])
     x = first_tap(low.view(node.inputs[0]), w)
-    if _depthwise(node, low.graph):
-        args = _dwconv_args(node, w, x, y)
-        kernel = table.pick("qdwconv", args, low.target)
-        if kernel is not None:
-            from pilotfish.compiler.kernels import qdwconv
-
-            operands = [x, low.weights(qdwconv.pack(weights)), low.weights(bias), low.weights(scale), y]
-            macs = w.pixels * w.channels * w.taps_y * w.taps_x
-            low.call_kernel(node, kernel, args, operands, macs=macs)
-            return
+    if _depthwise(node, low.graph) and _lower_depthwise(node, low, w, x, weights, bias, scale, y):
+        return
     groups = node.attrs.get("group", 1)
     columns, depth = weights.shape[0] // groups, w.channels // groups
     given = product_args(conv._igemm_args(node, w, groups, x, y), node)
@@ -129,6 +121,24 @@ def lower(node: Node, low: Lowering) -> None:
             node, low, given, replace(x, offset=x.offset + g * depth), matrix, bias[part], scale[part],
             replace(y, offset=y.offset + g * columns),
         )  # fmt: skip
+
+
+def _lower_depthwise(
+    node: Node, low: Lowering, w: Window, x: View, weights: Array, bias: Array, scale: Array, y: View
+) -> bool:
+    """Emit the cheapest layout of the depthwise kernels for these very weights; False if none fits."""
+    found = []
+    for layout in qdwconv.layouts(_dwconv_args(node, w, x, y), low.target):
+        packed = qdwconv.pack(weights, bias, scale, layout)
+        if kernel := table.pick("qdwconv", packed.args, low.target):
+            found.append((kernel.cost(packed.args, low.target), kernel, packed))
+    if not found:
+        return False
+    _, kernel, packed = min(found, key=lambda each: each[0])
+    constants = [low.weights(c) for c in (packed.w, packed.bias, packed.scale)]
+    macs = w.pixels * w.channels * w.taps_y * w.taps_x
+    low.call_kernel(node, kernel, packed.args, [x, *constants, y], macs=macs)
+    return True
 
 
 def meaning(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
