@@ -8,6 +8,7 @@ import numpy as np
 
 from pilotfish.compiler.graph import Node
 from pilotfish.compiler.kernels import gemv, table
+from pilotfish.compiler.kernels.program import View
 from pilotfish.compiler.kernels.table import ArgValues, Array
 from pilotfish.compiler.ops import dense
 from pilotfish.compiler.ops.lowering import Lowering
@@ -19,12 +20,19 @@ def lower(node: Node, low: Lowering) -> None:
     x, weights, bias = low.view(node.inputs[0]), low.constant(node.inputs[1]), low.constant(node.inputs[2])
     if weights is None or bias is None:
         raise AssertionError("pf.Linear has constant weights and bias")
-    y = low.out(node.outputs[0])
-    depth, columns = weights.shape
-    rows = x.type.size // depth
     low_, high = node.attrs.get("clamp", (-np.inf, np.inf))
-    clamp = {"lo": float(low_), "hi": float(high)}
-    args = product_args(rows, depth, x_stride=depth, y_stride=columns, clamp=clamp)
+    rows = x.type.size // weights.shape[0]
+    emit(node, low, x, weights, bias, low.out(node.outputs[0]), rows, lo=float(low_), hi=float(high))
+
+
+def emit(
+    node: Node, low: Lowering, x: View, weights: Array, bias: Array, y: View, rows: int, *,
+    x_stride: int = 0, lo: float = -np.inf, hi: float = np.inf,
+) -> None:  # fmt: skip
+    """Emit ``y = clamp(x @ weights + bias)`` for ``rows`` rows of ``x``, ``x_stride`` elements apart (0: dense)."""
+    depth, columns = weights.shape
+    clamp = {"lo": lo, "hi": hi}
+    args = product_args(rows, depth, x_stride=x_stride or depth, y_stride=columns, clamp=clamp)
     if rows == 1:
         found = [
             (k.cost(a, low.target), k, a)
