@@ -1,7 +1,7 @@
-"""Train the TinyCNN of this example, and write ``tinycnn.onnx`` and ``heldout.npz`` beside this file.
+"""Train the TinyCNN of this example, and write ``tinycnn.onnx``, ``heldout.npz`` and ``calibration.npz`` here.
 
 The data are the 1,797 scanned digits of scikit-learn's ``load_digits`` (8x8 pixels; E. Alpaydin and
-C. Kaynak, "Optical Recognition of Handwritten Digits", UCI repository, CC BY 4.0), scaled to 28x28. The two
+C. Kaynak, "Optical Recognition of Handwritten Digits", UCI repository, CC BY 4.0), scaled to 28x28. The
 files are in the repository: run this only to make them anew (half a minute on one core)::
 
     .venv/bin/pip install -e '.[torch,train]'
@@ -19,14 +19,12 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from scans import HERE, SIZE, as_input, scaled
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
 from torch.nn import functional
 
-HERE = Path(__file__).resolve().parent
-SIZE = 28
 HELD_OUT = 360
 EPOCHS = 120
 BATCH = 32
@@ -49,12 +47,6 @@ class TinyCNN(nn.Module):
         return logits
 
 
-def scaled(image: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """One 8x8 scan with values 0..16 as a 28x28 picture with values 0..255."""
-    small = Image.fromarray(np.rint(image * (255 / 16)).astype(np.uint8))
-    return np.asarray(small.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
-
-
 def jittered(images: torch.Tensor) -> torch.Tensor:
     """The images, each turned by up to 10 degrees, scaled by up to 10 % and moved by up to 2 pixels."""
     count = images.shape[0]
@@ -65,11 +57,6 @@ def jittered(images: torch.Tensor) -> torch.Tensor:
     affine = torch.stack([cos, -sin, shift[:, 0], sin, cos, shift[:, 1]], dim=1).reshape(count, 2, 3)
     grid = functional.affine_grid(affine, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, align_corners=False)
-
-
-def as_input(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pictures [n, 28, 28] as the network's input [n, 1, 28, 28] in 0..1."""
-    return (images[:, None] / np.float32(255)).astype(np.float32)
 
 
 def trained(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> TinyCNN:
@@ -120,6 +107,11 @@ def export(model: TinyCNN, path: Path) -> None:
     onnx.save(proto, path)
 
 
+def for_calibration(labels: NDArray[np.int64], train: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The first ten training scans of each digit."""
+    return np.concatenate([train[labels[train] == digit][:10] for digit in range(10)])
+
+
 def main() -> None:
     data = load_digits()
     images = np.stack([scaled(image) for image in data.images])
@@ -127,6 +119,7 @@ def main() -> None:
     train, held_out = train_test_split(np.arange(len(labels)), test_size=HELD_OUT, stratify=labels, random_state=SEED)
     model_file = HERE / "tinycnn.onnx"
     export(trained(images[train], labels[train]), model_file)
+    np.savez_compressed(HERE / "calibration.npz", scans=data.images[for_calibration(labels, train)].astype(np.uint8))
     np.savez_compressed(HERE / "heldout.npz", images=images[held_out], labels=labels[held_out].astype(np.uint8))
 
     session = onnxruntime.InferenceSession(model_file)
