@@ -118,6 +118,7 @@
     }
 
 PF_COPY(8)
+PF_COPY(16)
 PF_COPY(32)
 PF_COPY(64)
 
@@ -163,7 +164,7 @@ void x32_halo__rvv(const void *args, void *const *buf){PF_HALO(set_run)}
         PF_COPY_WALK(uint##B##_t, plane_scalar_x##B)                                              \
     }
 
-PF_COPY_SCALAR(8) PF_COPY_SCALAR(32) PF_COPY_SCALAR(64)
+PF_COPY_SCALAR(8) PF_COPY_SCALAR(16) PF_COPY_SCALAR(32) PF_COPY_SCALAR(64)
 
     static void set_run_scalar(uint32_t *y, size_t n, uint32_t pattern) {
     for (size_t i = 0; i < n; i++) y[i] = pattern;

@@ -213,7 +213,7 @@ def _copy_cost(args: ArgValues, target: Target, *, bits: int) -> float:
 
 
 def _copies(isa: str) -> Iterator[Kernel]:
-    for bits, dtype in ((8, np.uint8), (32, np.uint32), (64, np.uint64)):
+    for bits, dtype in ((8, np.uint8), (16, np.uint16), (32, np.uint32), (64, np.uint64)):
         yield Kernel(
             name=f"x{bits}_copy__{isa}",
             family=f"copy{bits}",

@@ -11,12 +11,10 @@ from pilotfish.compiler.graph import Node, TensorType
 from pilotfish.compiler.kernels import copy as copy_kernel
 from pilotfish.compiler.kernels.program import View
 from pilotfish.compiler.kernels.table import Array
-from pilotfish.compiler.ops import loops
 from pilotfish.compiler.ops.lowering import Lowering
 
-FAMILIES = {1: "copy8", 4: "copy32", 8: "copy64"}
+FAMILIES = {1: "copy8", 2: "copy16", 4: "copy32", 8: "copy64"}
 """Copy kernels by element size in bytes."""
-_HALF = np.dtype(np.uint16)
 
 
 def copy(
@@ -38,30 +36,12 @@ def copy(
                 y_strides[1:],
             )  # fmt: skip
         return
-    family = FAMILIES.get(x.type.dtype.itemsize)
-    if family is None:
-        _copy_half(node, low, x, y, dims, x_strides, y_strides)
-        return
     args = copy_kernel.args(dims, x_strides, y_strides, lanes=max(low.target.lanes, 1))
-    low.call(node, family, args, [x, y])
+    low.call(node, FAMILIES[x.type.dtype.itemsize], args, [x, y])
 
 
 def _moved(view: View, elements: int) -> View:
     return replace(view, offset=view.offset + elements)
-
-
-def _copy_half(
-    node: Node, low: Lowering, x: View, y: View, dims: Sequence[int], x_strides: Sequence[int],
-    y_strides: Sequence[int],
-) -> None:  # fmt: skip
-    """Elements of two bytes: a generated loop."""
-    shape = tuple(dims)
-    views = [
-        View(v.buffer, TensorType(_HALF, shape), tuple(strides), v.offset)
-        for v, strides in ((x, x_strides), (y, y_strides))
-    ]
-    body = loops.scalar_loops(shape, views, 1, "{y} = {x};", ["x", "y"])
-    low.generated(node, "copy16", body, [x, y], scalar=True)
 
 
 def part(view: View, starts: Sequence[int], shape: Sequence[int], steps: Sequence[int] | None = None) -> View:

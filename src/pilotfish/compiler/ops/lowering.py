@@ -219,7 +219,7 @@ class Lowering:
         type_ = view.type
         rows, cols, channels = (1, *type_.shape[1:]) if len(type_.shape) == 3 else type_.shape[1:]
         top, left, bottom, right = type_.halo
-        args: Mapping[str, int] = {
+        args = {
             "batch": type_.shape[0], "rows": rows, "cols": cols, "channels": channels, "top": top, "left": left,
             "bottom": bottom, "right": right, "pitch": (left + cols + right) * channels,
         }  # fmt: skip
@@ -227,5 +227,7 @@ class Lowering:
         node = Node("pf.Halo", f"{value}.halo", (), ())
         if type_.dtype.itemsize == 4:
             self.call(node, "halo", args, [whole])
-        else:
-            self.call(node, "halo8", {**args, "pattern": type_.filler}, [whole])
+        else:  # two bytes are zero where each of them is
+            size = type_.dtype.itemsize
+            args |= {"channels": size * channels, "pitch": size * args["pitch"], "pattern": type_.filler}
+            self.call(node, "halo8", args, [whole])
