@@ -77,7 +77,7 @@
     const int8_t *p##r = p; \
     p += x_col;
 #define CROSSING_POINTER(r, _) p##r = job->x[r];
-#define START(r, _) I32 c##r = OP(vle32_v, i32m, LMUL)(job->bias, vl);
+#define START(r, _) I32 c##r = OP(vle32_v, i32m, LMUL)(bias, vl);
 #define SCALAR(r, _) int64_t s##r;
 #define SCALED(r, _) F32 f##r = OP(vfmul_vv, f32m, LMUL)(OP(vfcvt_f_x_v, f32m, LMUL)(c##r, vl), scale, vl);
 #define ROUNDED(r, _) \
@@ -150,13 +150,19 @@
 static __attribute__((noinline)) void NAME(const struct job *job, const int8_t *x, int8_t *y, int count) {
     const pf_qigemm_args *a = job->args;
     const size_t vl = job->vl;
-    const ptrdiff_t x_col = a->x_col_stride, y_col = a->y_col_stride;
+    const ptrdiff_t x_col = a->x_col_stride, y_col = a->y_col_stride, w_step = a->nb;
+    const int32_t *const bias = job->bias, *const block = job->block;
+    const float *const scales = job->scale;
+    const int8_t *const w_first = job->w;
+    const int16_t zero = (int16_t)a->zero;
+    const int8_t lo = (int8_t)a->lo, hi = (int8_t)a->hi;
+    const int32_t clamps = job->clamps, crossing = job->crossing;
     PF_ROLLED
     do {
         const int8_t *p = x;
         ROLL(POINTER, )
         x = p;
-        if (job->crossing) {
+        if (crossing) {
             ROLL(CROSSING_POINTER, )
         }
         ROLL(START, )
@@ -168,8 +174,8 @@ static __attribute__((noinline)) void NAME(const struct job *job, const int8_t *
         I8 w8;
         I16 w;
 #endif
-        const int8_t *from = job->w;
-        const int32_t *block = job->block, *step = block + STEPS_AT, *end;
+        const int8_t *from = w_first;
+        const int32_t *step = block + STEPS_AT, *end;
         int64_t t;
         __asm__ volatile(
             TYPE_FIRST
@@ -188,22 +194,19 @@ static __attribute__((noinline)) void NAME(const struct job *job, const int8_t *
               , [w8] "=&vr"(w8)
 #endif
               ROLL(IN_OUT, ) SCALARS(IN_OUT_SCALAR, )
-            : [w_step] "r"((ptrdiff_t)a->nb), [block] "r"(block), [vl] "r"(vl)
+            : [w_step] "r"(w_step), [block] "r"(block), [vl] "r"(vl)
             : "memory");
-        const F32 scale = OP(vle32_v, f32m, LMUL)(job->scale, vl);
-        const int16_t zero = (int16_t)a->zero;
+        const F32 scale = OP(vle32_v, f32m, LMUL)(scales, vl);
         ROLL(SCALED, )
         ROLL(ROUNDED, )
         ROLL(NARROWED, )
-        if (job->clamps & 1) {
-            const int8_t lo = (int8_t)a->lo;
+        if (clamps & 1) {
             ROLL(CLAMP_LO, )
         }
-        if (job->clamps & 2) {
-            const int8_t hi = (int8_t)a->hi;
+        if (clamps & 2) {
             ROLL(CLAMP_HI, )
         }
-        if (job->crossing) {
+        if (crossing) {
             ROLL(CROSSING_END, )
         } else {
             ROLL(END, )
