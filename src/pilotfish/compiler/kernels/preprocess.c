@@ -123,34 +123,43 @@ PF_PREPROCESS_RESIZED(u8_qs8_preprocess_lut_resized_8v__rvv, int8_t, resize, row
 
 #endif
 
-#define PF_PIXELS                                                    \
-    PF_ROLLED for (int32_t left = p->n; left > 0; left -= p->period) \
-        PF_ROLLED for (int32_t c = 0; c < p->period; c++, x++, y++)
+/* A channel at a time, so that its constants stay in registers, in blocks that stay in the cache. */
+enum { BLOCK = 768 };
+#define PF_PIXELS(p, CONSTANTS, VALUE)                                                       \
+    const int32_t period = (p)->period; /* stores of bytes might change it */                \
+    PF_ROLLED for (int32_t left = (p)->n; left > 0; left -= BLOCK, x += BLOCK, y += BLOCK) { \
+        const ptrdiff_t count = PF_MIN(left, BLOCK);                                         \
+        PF_ROLLED for (int32_t c = 0; c < period; c++) {                                     \
+            CONSTANTS;                                                                       \
+            PF_ROLLED for (ptrdiff_t i = c; i < count; i += period) y[i] = VALUE;            \
+        }                                                                                    \
+    }
 
 static void row_f32_scalar(const arguments *p, const uint8_t *x, const void *constants, float *y) {
-    const float *factor = constants, *offset = factor + p->packed;
-    PF_PIXELS *y = (float)*x * factor[c] + offset[c];
+    const float *a = constants, *b = a + p->packed;
+    PF_PIXELS(p, const float factor = a[c]; const float offset = b[c], (float)x[i] * factor + offset)
 }
 
 /* Whether the sum is fused does not matter: preprocess.py made the constants so. */
 static void row_qs8_scalar(const arguments *p, const uint8_t *x, const void *constants, int8_t *y) {
-    const float *factor = constants, *offset = factor + p->packed;
-    PF_PIXELS *y = pf_round_s8((float)*x * factor[c] + offset[c], 0, -128, 127);
+    const float *a = constants, *b = a + p->packed;
+    PF_PIXELS(p, const float factor = a[c];
+              const float offset = b[c], pf_round_s8((float)x[i] * factor + offset, 0, -128, 127))
 }
 
 static void row_lut_scalar(const arguments *p, const uint8_t *x, const void *constants, int8_t *y) {
-    const int8_t *table = (const int8_t *)((const uint16_t *)constants + p->packed);
-    PF_PIXELS *y = table[256 * c + *x];
+    const int8_t *tables = (const int8_t *)((const uint16_t *)constants + p->packed);
+    PF_PIXELS(p, const int8_t *table = tables + 256 * c, table[x[i]])
 }
 
 static void resize_scalar(const arguments *p, const uint8_t *from, int32_t down, const uint16_t *cols,
                           const uint16_t *right, uint16_t *line, uint8_t *to) {
     const uint8_t *below = down ? from + p->x_row_stride : from;
-    for (int32_t i = 0; i < p->span; i++) line[i] = (uint16_t)(from[i] * (256 - down) + below[i] * down);
-    PF_ROLLED for (int32_t i = 0; i < p->n; i++) {
+    const ptrdiff_t span = p->span, n = p->n, step = p->step; /* stores of bytes might change them */
+    for (ptrdiff_t i = 0; i < span; i++) line[i] = (uint16_t)(256 * from[i] + (below[i] - from[i]) * down);
+    PF_ROLLED for (ptrdiff_t i = 0; i < n; i++) {
         const uint16_t *here = line + cols[i] / 2;
-        const uint32_t w = right[i];
-        to[i] = (uint8_t)((here[0] * (256 - w) + here[p->step] * w + 32768) >> 16);
+        to[i] = (uint8_t)((256 * here[0] + (here[step] - here[0]) * right[i] + 32768) >> 16);
     }
 }
 

@@ -124,13 +124,13 @@ def _meaning(args: ArgValues, buffers: Sequence[Array], *, kind: str) -> Mapping
 # Slots as counted at VLEN 256: of a vector of all its lanes, with its loop; of a row besides. The indexed loads of lut
 # and of resizing count for each element, as cores do them.
 _VECTOR = {"f32": (8, 42.0, 40.0), "qs8": (8, 47.0, 40.0), "lut": (16, 29.0 + 128, 30.0)}
-_SCALAR = {"f32": 9.0, "qs8": 17.0, "lut": 7.0}
+_SCALAR = {"f32": 8.0, "qs8": 17.6, "lut": 8.0}
 
 
 def _cost(args: ArgValues, target: Target, *, kind: str, resized: bool, vector: bool) -> float:
     a = _ints(args)
     if not vector:
-        return a["batch"] * a["rows"] * (20.0 + a["n"] * _SCALAR[kind] + resized * (a["span"] * 8 + a["n"] * 14))
+        return a["batch"] * a["rows"] * (20.0 + a["n"] * _SCALAR[kind] + resized * (a["span"] * 11 + a["n"] * 18))
     lanes, chunk, row = _VECTOR[kind]
     whole = lanes * target.lanes
     slots = row + -(-a["n"] // (whole - whole % a["period"])) * chunk

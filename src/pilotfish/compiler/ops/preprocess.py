@@ -16,8 +16,9 @@ from pilotfish.compiler.graph import preprocessing as pictures
 from pilotfish.compiler.graph.ir import Array, Builder
 from pilotfish.compiler.graph.preprocessing import Preprocessing
 from pilotfish.compiler.kernels import preprocess as kernels
-from pilotfish.compiler.kernels import qrows
+from pilotfish.compiler.kernels import qrows, table
 from pilotfish.compiler.kernels.program import View
+from pilotfish.compiler.kernels.table import ArgValues
 from pilotfish.compiler.ops.lowering import Lowering
 from pilotfish.compiler.ops.registry import CHANNELS_LAST, ChannelsLast, Operator
 from pilotfish.compiler.ops.window import pixel_strides
@@ -48,7 +49,7 @@ def lower(node: Node, low: Lowering) -> None:
     x, y = low.view(node.inputs[0]), low.out(node.outputs[0])
     y_batch, y_row, _ = pixel_strides(y)
     n = p.model_width * p.channels
-    args = {
+    args: dict[str, int] = {
         "batch": x.type.shape[0], "rows": p.model_height, "n": n, "span": 0, "step": p.channels,
         "x_batch_stride": x.strides[0], "x_row_stride": x.strides[1], "y_batch_stride": y_batch, "y_row_stride": y_row,
     }  # fmt: skip
@@ -65,32 +66,39 @@ def lower(node: Node, low: Lowering) -> None:
         x = replace(x, offset=p.top * x.strides[1] + p.left * p.channels)
         if args["x_row_stride"] == args["y_row_stride"] == n:  # no gaps: one long row
             args |= {"rows": 1, "n": n * p.model_height}
-    kind, period, packed, constants = _constants(node, low)
-    args |= {"period": period, "packed": packed}
+    suffix = "_resized" if resized else ""
+    found = [(f"preprocess_{kind}{suffix}", args | more, made) for kind, more, made in _constants(node, low)]
+    family, chosen, constants = min(found, key=lambda f: _cost(f[0], f[1], low))
     operands = [x, low.weights(constants), *tables, y]
     if resized:
-        operands.append(low.scratch(node, kernels.scratch_bytes(args)))
-    low.call(node, f"preprocess_{kind}{'_resized' if resized else ''}", args, operands)
+        operands.append(low.scratch(node, kernels.scratch_bytes(chosen)))
+    low.call(node, family, chosen, operands)
 
 
-def _constants(node: Node, low: Lowering) -> tuple[str, int, int, Array]:
-    """(kind of kernel, period, packed, buffer of constants): arithmetic, or a table where none gives the same int8."""
+def _cost(family: str, args: ArgValues, low: Lowering) -> float:
+    kernel = table.pick(family, args, low.target)
+    return kernel.cost(args, low.target) if kernel else np.inf
+
+
+def _constants(node: Node, low: Lowering) -> list[tuple[str, dict[str, int], Array]]:
+    """Kinds of kernels that give what is wanted, each with its arguments and constants."""
     p: Preprocessing = node.attrs["recipe"]
     mean, std = np.array(p.mean), np.array(p.std)
     factor, offset = p.scale / std, -mean / std
     alike = len(set(zip(p.mean, p.std, strict=True))) == 1
     period = 1 if alike else p.channels
+    packed = kernels.packed(period, low.target, 8)
+    more = {"period": period, "packed": packed}
     if "scale" not in node.attrs:
-        packed = kernels.packed(period, low.target, 8)
-        return "f32", period, packed, kernels.lines_constants(list(zip(factor, offset, strict=True))[:period], packed)
+        pairs = list(zip(factor, offset, strict=True))[:period]
+        return [("f32", more, kernels.lines_constants(pairs, packed))]
     tables, scale, zero = quantized(node), float(np.float32(node.attrs["scale"])), node.attrs["zero"]
-    pairs = [kernels.line(tables[c], factor[c] / scale, offset[c] / scale + zero) for c in range(period)]
-    found = [pair for pair in pairs if pair is not None]
-    if len(found) == period:
-        packed = kernels.packed(period, low.target, 8)
-        return "qs8", period, packed, kernels.lines_constants(found, packed)
-    packed = kernels.packed(period, low.target, 16)
-    return "lut", period, packed, kernels.table_constants(tables[:period], packed)
+    lines = [kernels.line(tables[c], factor[c] / scale, offset[c] / scale + zero) for c in range(period)]
+    wide = kernels.packed(period, low.target, 16)
+    kinds = [("lut", more | {"packed": wide}, kernels.table_constants(tables[:period], wide))]
+    if all(lines):
+        kinds.append(("qs8", more, kernels.lines_constants([line for line in lines if line], packed)))
+    return kinds
 
 
 def _channels_last(node: Node, _builder: Builder) -> tuple[Node, tuple[int, ...]] | None:
