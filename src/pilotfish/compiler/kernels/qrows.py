@@ -75,7 +75,7 @@ def fma(a: Array, b: Array | np.float32, c: Array) -> Array:
     The product is exact in float64; the sum is rounded to odd there, which makes the second rounding right
     (Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums", IEEE TC 57(4), 2008).
     """
-    product, addend = a.astype(np.float64) * np.float64(b), c.astype(np.float64)
+    product, addend = a.astype(np.float64) * np.asarray(b, np.float64), c.astype(np.float64)
     total = product + addend
     part = total - product
     error = (product - (total - part)) + (addend - part)
