@@ -15,7 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 import networks
 import pilotfish
-from pilotfish.compiler.passes.integer import to_integer
+from pilotfish.compiler.passes.integer_rules import to_integer
 from pilotfish.compiler.passes.qlinear import to_qdq
 from pilotfish.pipeline import import_model
 

@@ -13,7 +13,7 @@ from pilotfish.compiler.passes.convpool import fuse_convpool
 from pilotfish.compiler.passes.einsum import expand_einsum
 from pilotfish.compiler.passes.elementwise import fuse as fuse_elementwise
 from pilotfish.compiler.passes.halo import choose_algorithms, place_halos
-from pilotfish.compiler.passes.integer import to_integer
+from pilotfish.compiler.passes.integer_rules import to_integer
 from pilotfish.compiler.passes.layout import to_channels_last
 from pilotfish.compiler.passes.normalization import expand_normalization
 from pilotfish.compiler.passes.preprocess import fuse_preprocess

@@ -7,7 +7,7 @@ Inside, all quantized tensors are int8: unsigned ones have their top bit flipped
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,18 +55,15 @@ class Tail:
     absorbed: tuple[str, ...]
 
 
-def to_integer(graph: Graph) -> Graph:
-    """Rewrite a graph that has quantization; others are returned as they are."""
-    if not any(node.op in QUANTIZED for node in graph.nodes):
-        return graph
-    return Integers(graph).run()
+Rule = Callable[["Integers", Node, Tail], str | None]
+"""Emits the integer form of a node and returns None, or says why it cannot."""
 
 
 class Integers:
-    """The rewriting of one graph. Rules of operators are in :mod:`.integer_rules`."""
+    """The rewriting of one graph by the rules of its operators, which :mod:`.integer_rules` holds."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, rules: Mapping[str, Rule]) -> None:
+        self.graph, self.rules = graph, rules
         self.builder = Builder(graph)
         self.consumers, self.producers = graph.consumers(), graph.producers()
         self.quantized: dict[str, tuple[str, Quantization]] = {}  # float value → its int8 value
@@ -78,8 +75,6 @@ class Integers:
 
     def run(self) -> Graph:
         """The integer graph."""
-        from pilotfish.compiler.passes.integer_rules import RULES
-
         for node in self.graph.nodes:
             if node.name in self.done:
                 continue
@@ -88,14 +83,14 @@ class Integers:
             elif node.op == "QuantizeLinear":
                 self.quantize(node)
             else:
-                why = self.attempt(node, RULES.get(node.op))
+                why = self.attempt(node, self.rules.get(node.op))
                 if why is not None:
                     self.builder.add(replace(node, inputs=tuple(self.as_float(i, node, why) for i in node.inputs)))
         for output in self.graph.outputs:
             self.output(output)
         return self.builder.finish()
 
-    def attempt(self, node: Node, rule: Callable[[Integers, Node, Tail], str | None] | None) -> str | None:
+    def attempt(self, node: Node, rule: Rule | None) -> str | None:
         """Replace a node by its integer form; None if done, else the reason why not (empty: nothing to say)."""
         if not any(i in self.quantized for i in node.inputs):
             return ""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from pilotfish.compiler.graph import Node, TensorType
+from pilotfish.compiler.graph import Graph, Node, TensorType
 from pilotfish.compiler.ops.registry import onnx_meaning
-from pilotfish.compiler.passes.integer import Integers, Quantization, Tail, Weights
+from pilotfish.compiler.passes.integer import QUANTIZED, Integers, Quantization, Rule, Tail, Weights
 
-Rule = Callable[[Integers, Node, Tail], str | None]
 _S8 = np.dtype(np.int8)
 _I32 = np.iinfo(np.int32)
 
@@ -224,3 +222,10 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_TABLES, _table),
 }
 """By ONNX operator. What is not here runs in float, with a note."""
+
+
+def to_integer(graph: Graph) -> Graph:
+    """Rewrite a graph that has quantization; others are returned as they are."""
+    if not any(node.op in QUANTIZED for node in graph.nodes):
+        return graph
+    return Integers(graph, RULES).run()
