@@ -107,6 +107,7 @@ def quantize(
     min_accuracy: float | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     samples: int = quantization.LARGEST,
+    preprocess: Path | str | None = None,
     progress: Progress | None = None,
 ) -> quantization.Quantized:
     """Quantize a float model to int8: its ``model`` is ONNX in QDQ form, its ``report`` says what it cost.
@@ -114,7 +115,8 @@ def quantize(
     ``calibration`` is what the network sees in use: a ``.npz`` with arrays by input name, a folder of images, a
     function ``script.py:name`` that yields dicts of arrays; or a dict of arrays, one array, or an iterable of dicts.
     An array has the shape of its input with one more dimension in front, or more along the input's own first. No more
-    than ``samples`` inferences are used. ``labels`` are the right classes, whole numbers [n]; a ``.npz`` or a dict may
+    than ``samples`` inferences are used. Images are fitted to the input and divided by 255, or go through the recipe
+    ``preprocess``, as :func:`compile` takes it. ``labels`` are the right classes, whole numbers [n]; a ``.npz`` or a dict may
     hold them under that name.
 
     ``method`` is ``minmax``, ``entropy`` or ``percentile``. ``per_tensor`` gives a layer's weights one scale instead of
@@ -137,6 +139,7 @@ def quantize(
         output=None if output is None else Path(output),
         shapes=shapes,
         samples=samples,
+        preprocess=preprocess,
         progress=progress or (lambda _: None),
     )
 

@@ -338,6 +338,20 @@ def test_every_form_of_data_gives_the_same_model(form: str, tmp_path: Path) -> N
     assert got.report == want.report
 
 
+def test_images_go_through_the_preprocessing_that_a_program_would_do(tmp_path: Path) -> None:
+    """Its middle, and statistics per channel: as written out here in NumPy."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (5, 8, 8, 3), np.uint8)
+    (tmp_path / "images").mkdir()
+    for number, pixels in enumerate(small):
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
+    (tmp_path / "recipe.toml").write_text("mean = [0.4, 0.5, 0.6]\nstd = 0.25\n")
+    x = (small[:, 1:7, 1:7] / 255 - [0.4, 0.5, 0.6]) / 0.25
+    want = pilotfish.quantize(convolution(), x.transpose(0, 3, 1, 2)[:, None].astype(np.float32))
+    got = pilotfish.quantize(convolution(), tmp_path / "images", preprocess=tmp_path / "recipe.toml")
+    assert got.model == want.model
+
+
 def test_free_dimensions_are_bound_by_the_data_or_by_the_user() -> None:
     given, x = dense_model("n"), normal(6, 8)
     fixed = pilotfish.quantize(dense_model(1), x[:, None])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pilotfish.compiler.graph.preprocessing import Preprocessing
 from pilotfish.errors import InputError
 
 Array = np.ndarray[Any, Any]
+Settle = Callable[[tuple[int, int]], Preprocessing]
 
 NPY = b"\x93NUMPY"
 
@@ -85,6 +86,25 @@ def load(path: Path, tensor: TensorEntry, picture: Preprocessing | None = None) 
     return _raw(path, content, tensor)
 
 
+def load_image(path: Path, tensor: TensorEntry, settle: Settle | None = None) -> Array:
+    """What the network gets for a file that must be an image: fitted to the input, or preprocessed.
+
+    ``settle`` says how pictures of that (height, width) are preprocessed. Raises :class:`InputError` or
+    :class:`StorageError`.
+    """
+    with storing(path, "read"):
+        content = path.read_bytes()
+    if settle is None:
+        fitted = _image(path, content, tensor, None)
+        if fitted is not None:
+            return fitted[0]
+    elif (picture := _opened(path, content)) is not None:
+        wanted = settle((picture.height, picture.width))
+        entry = TensorEntry(tensor.name, "uint8", (1, wanted.height, wanted.width, wanted.channels))
+        return preprocessing.apply(wanted, _picture(path, picture, entry, wanted)[0])
+    raise InputError(f"{path} is not an image, or is damaged")
+
+
 def _npy(path: Path, content: bytes) -> Array:
     try:
         array: Array = np.load(io.BytesIO(content), allow_pickle=False)
@@ -104,8 +124,8 @@ def _raw(path: Path, content: bytes, tensor: TensorEntry) -> tuple[Array, str]:
     return array.reshape(shape), f"{tensor.name}: {path}, {len(content)} raw bytes as {dtype.name}"
 
 
-def _image(path: Path, content: bytes, tensor: TensorEntry, wanted: Preprocessing | None) -> tuple[Array, str] | None:
-    """An image as NCHW (or CHW, HW) in 0..1, or as the wanted bytes; None if Pillow does not know the file as one."""
+def _opened(path: Path, content: bytes) -> Any:
+    """Pillow's image, decoded; None if it does not know the file as one."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -115,6 +135,14 @@ def _image(path: Path, content: bytes, tensor: TensorEntry, wanted: Preprocessin
         return None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} is a damaged image: {error}") from error
+    return picture
+
+
+def _image(path: Path, content: bytes, tensor: TensorEntry, wanted: Preprocessing | None) -> tuple[Array, str] | None:
+    """An image as NCHW (or CHW, HW) in 0..1, or as the wanted bytes; None if Pillow does not know the file as one."""
+    picture = _opened(path, content)
+    if picture is None:
+        return None
     if wanted is not None:
         return _picture(path, picture, tensor, wanted)
     shape = tensor.shape

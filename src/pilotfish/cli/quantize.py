@@ -18,7 +18,7 @@ EXAMPLES = """\
 
 $ pilotfish quantize model.onnx --calib samples.npz -o model.int8.onnx
 
-$ pilotfish quantize model.onnx --calib photos/ -o model.int8.onnx --method percentile
+$ pilotfish quantize model.onnx --calib photos/ --preprocess imagenet -o model.int8.onnx --method percentile
 
 $ pilotfish quantize model.onnx --calib data.py:samples --labels labels.npy -o model.int8.onnx --auto --min-accuracy 97
 """
@@ -59,6 +59,14 @@ def quantize_model(
     min_accuracy: Annotated[
         float | None, typer.Option("--min-accuracy", metavar="PERCENT", help="Goal: right answers; needs labels.")
     ] = None,
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            "--preprocess",
+            metavar="imagenet|FILE.toml",
+            help="What is done to a folder's images, as `pilotfish compile` has it; by default resized and / 255.",
+        ),
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option("--labels", metavar="FILE.npy", help="The right class of each inference, if not in the .npz."),
@@ -96,6 +104,7 @@ def quantize_model(
             min_accuracy=min_accuracy,
             shapes=options.shapes(shape),
             samples=samples,
+            preprocess=preprocess,
             progress=progress,
         ).report
     if json:

@@ -33,6 +33,7 @@ def quantize(
     output: Path | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     samples: int = LARGEST,
+    preprocess: Path | str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Quantized:
     """Quantize a float model; :func:`pilotfish.quantize` says what the arguments mean."""
@@ -47,7 +48,8 @@ def quantize(
     progress("reading the model and the calibration data")
     proto = prepare.read(model)
     dims = prepare.bound(proto, shapes or {})
-    data = sources.load(calibration, inputs_of(proto, dims), labels=labels, most=samples)
+    inputs = inputs_of(proto, dims)
+    data = sources.load(calibration, inputs, labels=labels, most=samples, preprocess=preprocess)
     if goal and goal.accuracy is not None and data.labels is None:
         raise UsageError("an accuracy as goal needs labels: in the .npz under 'labels', or given beside the data")
     prepared = prepare.prepare(proto, data.shapes)
@@ -70,6 +72,8 @@ def quantize(
     content = made.SerializeToString(deterministic=True)
     if output:
         replace_file(output, content)
+    weighted = {node.name for node in prepared.graph.nodes if node.op in prepare.WEIGHTED}
+    mixed = not weighted.isdisjoint({*excluded, *kept})
     report = Report(
         method=method,
         per_channel=per_channel,
@@ -84,7 +88,7 @@ def quantize(
         bytes_after=len(content),
         accuracy_before=measured.accuracy_before,
         accuracy_after=measured.accuracy_after,
-        notes=(*data.notes, *advice(measured.layers, per_channel)),
+        notes=(*data.notes, *advice(measured.layers, per_channel=per_channel, mixed=mixed)),
     )
     return Quantized(made, report)
 

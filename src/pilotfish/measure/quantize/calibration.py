@@ -168,7 +168,10 @@ def _check_names(given: Mapping[str, Any], inputs: Sequence[Input], where: str) 
 
 def _inferences(wanted: Input, value: Any, where: str) -> Array:
     """The array as [n, *shape], finite, of the input's dtype."""
-    array = _typed(wanted, np.asarray(value), where)
+    try:
+        array = _typed(wanted, np.asarray(value), where)
+    except ValueError as error:
+        raise InputError(f"{where}: input {wanted.name!r} is no array: {error}") from error
     shape, rank = array.shape, len(wanted.dims)
     own = wanted.dims[0] if rank else 0
     if len(shape) == rank + 1 and (wanted.fits(shape[1:]) or 0 in shape):

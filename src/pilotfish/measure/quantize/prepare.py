@@ -47,6 +47,8 @@ class Prepared:
 
 def read(model: Path | str | onnx.ModelProto) -> onnx.ModelProto:
     """The model, checked; :class:`ModelError` if it is quantized already."""
+    if not isinstance(model, str | Path | onnx.ModelProto):
+        raise UsageError(f"a model is an ONNX file or an onnx.ModelProto, not {type(model).__name__}")
     proto = onnx_import.read(model)
     graphs = [proto.graph.node, *(function.node for function in proto.functions)]
     found = Counter(node.op_type for nodes in graphs for node in _all_nodes(nodes) if _is_quantized(node))
@@ -141,9 +143,16 @@ def bound(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> dict[s
     constants = {tensor.name for tensor in proto.graph.initializer}
     found: dict[str, tuple[int | str, ...]] = {}
     for value in proto.graph.input:
-        if value.name in constants:
-            continue
-        dims = value.type.tensor_type.shape.dim
-        own = tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in dims)
-        found[value.name] = tuple(shapes.get(value.name, own))
+        if value.name not in constants:
+            dims = value.type.tensor_type.shape.dim
+            found[value.name] = tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in dims)
+    for name, shape in shapes.items():
+        if name not in found:
+            raise UsageError(f"no input is called {name!r}; the inputs are {', '.join(found)}")
+        own, given = ("x".join(map(str, sizes)) or "scalar" for sizes in (found[name], shape))
+        if len(shape) != len(found[name]) or any(
+            size < 1 or (isinstance(dim, int) and dim != size) for dim, size in zip(found[name], shape, strict=True)
+        ):
+            raise UsageError(f"the shape {given} does not fit input {name!r}, which is {own}")
+        found[name] = tuple(shape)
     return found

@@ -68,18 +68,24 @@ _WIDE = 16.0  # a median channel keeps at most 3 bits and a sign beside the wide
 _POOR = 15.0  # dB
 
 
-def advice(layers: Sequence[LayerNoise], per_channel: bool) -> tuple[str, ...]:
-    """What the figures tell a user to do."""
-    if not per_channel:
-        wide = [layer for layer in layers if layer.spread is not None and layer.spread >= _WIDE]
-        return tuple(
-            f"{layer.node}: the weights of one channel range {layer.spread:.0f} times wider than those of the median "
-            "one; they need a scale per channel, not per tensor"
-            for layer in wide
+def advice(layers: Sequence[LayerNoise], *, per_channel: bool, mixed: bool) -> tuple[str, ...]:
+    """What the figures tell a user to do. ``mixed`` is a model in which layers with weights stay float."""
+    wide = [layer for layer in layers if layer.spread is not None and layer.spread >= _WIDE and not per_channel]
+    found = [
+        f"{layer.node}: the weights of one channel range {layer.spread:.0f} times wider than those of the median one; "
+        "they need a scale per channel, not per tensor"
+        for layer in wide
+    ]
+    poor = [layer for layer in layers if layer.own < _POOR and layer not in wide]
+    if poor:
+        names = ", ".join(layer.node for layer in poor[:3]) + (", …" if len(poor) > 3 else "")
+        found.append(f"{names}: below {_POOR:g} dB; keep in float, or try another method")
+    if mixed:
+        found.append(
+            "ONNX Runtime's optimizer makes int8 of float layers between quantized ones; where accuracy counts, open "
+            "its session with disabled_optimizers=['WeightBiasQuantization']"
         )
-    poor = [layer for layer in layers if layer.own < _POOR]
-    names = ", ".join(layer.node for layer in poor[:3]) + (", …" if len(poor) > 3 else "")
-    return (f"{names}: below {_POOR:g} dB; keep in float (exclude), or try another method",) if poor else ()
+    return tuple(found)
 
 
 @dataclass(frozen=True)
