@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import pilotfish
 from conftest import Compiled, dense, dense_model
-from pilotfish.board import run
+from pilotfish.board import qemu, run
 from pilotfish.board.toolchain import Toolchain
 from pilotfish.compiler import targets
 from pilotfish.errors import UsageError
@@ -274,6 +274,52 @@ def test_two_libraries_in_one_c_program(tmp_path: Path, target: str) -> None:
     said = run.execute([*run.emulator(targets.load(target)), str(tmp_path / "user")])
     got = np.array([line.split() for line in said.splitlines()], np.float32)
     np.testing.assert_allclose(got, np.stack([dense(np.arange(8.0))] * 2, axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["host", "rv64gc", "rv64gcv"])
+def test_the_library_goes_into_a_shared_library_of_any_libc(compiled: Compiled, tmp_path: Path, target: str) -> None:
+    out = tmp_path / "shared.so"
+    whole = ["-Wl,--whole-archive", str(compiled("dense", target) / "libmodel.a"), "-Wl,--no-whole-archive"]
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", targets.load(target).triple, "-shared", "-nostdlib"]
+    subprocess.run([*command, *whole, "-o", str(out)], check=True)
+    # Every C library lays out jmp_buf in its own way, and has sigsetjmp under another name.
+    assert b"setjmp" not in out.read_bytes()
+
+
+RACE = r"""
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include "model.h"
+static struct {
+    _Alignas(PF_ALIGN) char bytes[MODEL_ARENA_BYTES + 1];
+} arena[4];
+static _Atomic int seen[PF_ERR_MACHINE_VLEN + 1];
+static void *work(void *mine) {
+    model_t m;
+    for (int i = 0; i < 500; i++) seen[model_init(&m, mine, sizeof arena[0], NULL, 0)]++;
+    return NULL;
+}
+int main(void) {
+    pthread_t thread[4];
+    struct sigaction after;
+    for (int k = 0; k < 4; k++) pthread_create(&thread[k], NULL, work, &arena[k]);
+    for (int k = 0; k < 4; k++) pthread_join(thread[k], NULL);
+    sigaction(SIGILL, NULL, &after);
+    printf("%d %d %d", seen[PF_OK], seen[PF_ERR_MACHINE_NO_VECTOR], after.sa_handler == SIG_DFL);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize(("cpu", "said"), [("rv64,v=true,vext_spec=v1.0", "2000 0 1"), ("rv64,v=false", "0 2000 1")])
+def test_threads_look_at_the_machine_at_once(compiled: Compiled, tmp_path: Path, cpu: str, said: str) -> None:
+    bundle = compiled("dense", "rv64gcv")
+    (tmp_path / "race.c").write_text(RACE)
+    tools = Toolchain(targets.load("rv64gc"))
+    tools.link([tools.compile(tmp_path / "race.c", include=[bundle]), bundle / "libmodel.a"], tmp_path / "race")
+    assert run.execute([*qemu.find().start, "-cpu", cpu, str(tmp_path / "race")]) == said
 
 
 def test_the_header_is_cplusplus_too(compiled: Compiled, tmp_path: Path) -> None:

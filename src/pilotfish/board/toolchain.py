@@ -27,6 +27,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror")
 CODE = (
     "-std=c11",
     "-O2",
+    "-fPIC",  # so that libmodel.a goes into programs of any kind, and into shared libraries; it costs no instruction
     "-ffunction-sections",
     "-fdata-sections",
     "-fno-math-errno",

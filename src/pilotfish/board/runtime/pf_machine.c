@@ -2,39 +2,45 @@
 #include "pf_machine.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #if defined(__riscv)
 
 /* Tries an instruction that may be illegal. A hardware capability bit alone would not do: QEMU 7.2 does not set it for
- * V, and Linux can deny V or the cycle counter to a process although the hardware has them. */
-static sigjmp_buf back;
-
-static void on_illegal(int number) {
-    (void)number;
-    siglongjmp(back, 1);
+ * V, and Linux can deny V or the cycle counter to a process although the hardware has them.
+ *
+ * The handler steps over the instruction. It keeps nothing, and the one thing here that libraries of C lay out, the
+ * context of a signal, is laid out by Linux: libmodel.a links with any of them. (Not so jmp_buf and sigsetjmp.) */
+static void step_over(int number, siginfo_t *info, void *context) {
+    (void)number, (void)info;
+    ((ucontext_t *)context)->uc_mcontext.__gregs[0] += 4; /* pc; every instruction tried has 4 bytes */
 }
 
-static bool attempt(uint64_t (*read)(void), uint64_t *value) {
+/* What `read` gives, or the 0 it begins with. One thread at a time, as a handler is the whole process's. */
+static uint64_t attempt(uint64_t (*read)(void)) {
+    static atomic_flag busy = ATOMIC_FLAG_INIT;
     struct sigaction ours, before;
-    bool works = false;
+    uint64_t value = 0;
     memset(&ours, 0, sizeof ours);
-    ours.sa_handler = on_illegal;
-    if (sigaction(SIGILL, &ours, &before) != 0) return false;
-    if (sigsetjmp(back, 1) == 0) {
-        *value = read();
-        works = true;
+    ours.sa_sigaction = step_over;
+    ours.sa_flags = SA_SIGINFO;
+    while (atomic_flag_test_and_set(&busy)) {
     }
-    sigaction(SIGILL, &before, NULL);
-    return works;
+    if (sigaction(SIGILL, &ours, &before) == 0) {
+        value = read();
+        sigaction(SIGILL, &before, NULL);
+    }
+    atomic_flag_clear(&busy);
+    return value;
 }
 
 static uint64_t read_vlenb(void) {
-    uint64_t vlenb;
-    __asm__ volatile("csrr %0, 0xc22" : "=r"(vlenb));
+    uint64_t vlenb = 0;
+    __asm__ volatile("csrr %0, 0xc22" : "+r"(vlenb));
     return vlenb;
 }
 
@@ -42,25 +48,24 @@ static uint64_t read_vlenb(void) {
  * they do not have and give 0. */
 static uint64_t read_vlmax32(void) {
     uint64_t elements;
-    __asm__ volatile(".4byte 0x0d0072d7\n mv %0, t0" : "=r"(elements) : : "t0");
+    __asm__ volatile("li t0, 0\n .4byte 0x0d0072d7\n mv %0, t0" : "=r"(elements) : : "t0");
     return elements;
 }
 
 uint32_t pf_machine_vlen(void) {
-    uint64_t vlenb = 0, elements = 0;
-    if (!attempt(read_vlenb, &vlenb) || !attempt(read_vlmax32, &elements)) return 0;
-    return elements * 4 == vlenb && vlenb <= 8192 ? (uint32_t)vlenb * 8 : 0;
+    uint64_t vlenb = attempt(read_vlenb);
+    uint64_t elements = vlenb ? attempt(read_vlmax32) : 0;
+    return vlenb && elements * 4 == vlenb && vlenb <= 8192 ? (uint32_t)vlenb * 8 : 0;
 }
 
 uint64_t pf_machine_cycles(void) {
-    uint64_t cycles;
-    __asm__ volatile("csrr %0, 0xc00" : "=r"(cycles)); /* rdcycle */
+    uint64_t cycles = 0;
+    __asm__ volatile("csrr %0, 0xc00" : "+r"(cycles)); /* rdcycle */
     return cycles;
 }
 
 bool pf_machine_has_cycles(void) {
-    uint64_t cycles;
-    return attempt(pf_machine_cycles, &cycles);
+    return attempt(pf_machine_cycles) != 0;
 }
 
 /* A RISC-V kernel's list of processors names harts. QEMU shows the list of the machine it runs on, or, since 8.1, one
