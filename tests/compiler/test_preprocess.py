@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,15 @@ def test_bad_recipes_are_answered_in_words(text: str, words: str, tmp_path: Path
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(UsageError, match=words):
         recipes.settle(recipes.load(tmp_path / "r.toml"), graph)
+
+
+def test_recipe_of_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "preprocessing.md").read_text("utf-8")
+    found = recipes.parse(tomllib.loads(re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[0]), "page")
+    assert (found.input, found.height, found.resize, found.crop, found.model) == ("images", 480, "cover", 0.875, "BGR")
+    assert found.scale == recipes.Recipe("").scale == 1 / 255
+    imagenet = recipes.load("imagenet")
+    assert (found.crop, found.mean, found.std) == (imagenet.crop, imagenet.mean, imagenet.std)
 
 
 def test_what_does_not_fit_the_model_is_answered_in_words(tmp_path: Path) -> None:

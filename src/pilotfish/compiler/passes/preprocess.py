@@ -9,14 +9,11 @@ import numpy as np
 from pilotfish.compiler.graph import Graph, Node, TensorType
 from pilotfish.compiler.graph.ir import Builder
 from pilotfish.compiler.graph.preprocessing import Preprocessing
-from pilotfish.errors import UsageError
 
 
 def add_preprocessing(graph: Graph, recipe: Preprocessing) -> Graph:
     """The model with uint8[batch, height, width, channels] in place of one input, under the same name."""
     name = recipe.input
-    if name in graph.outputs:
-        raise UsageError(f"input {name!r} is an output of the model too: it cannot be preprocessed")
     builder = Builder(graph)
     type_ = graph.type(name)
     shape = (type_.shape[0], recipe.height, recipe.width, recipe.channels)
