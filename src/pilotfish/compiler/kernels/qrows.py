@@ -75,13 +75,14 @@ def fma(a: Array, b: Array | np.float32, c: Array) -> Array:
     The product is exact in float64; the sum is rounded to odd there, which makes the second rounding right
     (Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums", IEEE TC 57(4), 2008).
     """
-    product, addend = a.astype(np.float64) * np.asarray(b, np.float64), c.astype(np.float64)
-    total = product + addend
-    part = total - product
-    error = (product - (total - part)) + (addend - part)
-    even = (total.view(np.int64) & 1) == 0
-    odd = np.where((error != 0) & even, np.nextafter(total, np.copysign(np.inf, error)), total)
-    return odd.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        product, addend = a.astype(np.float64) * np.asarray(b, np.float64), c.astype(np.float64)
+        total = product + addend
+        part = total - product
+        error = (product - (total - part)) + (addend - part)
+        even = (total.view(np.int64) & 1) == 0
+        odd = np.nextafter(total, np.copysign(np.inf, error))
+        return np.where((error != 0) & even & np.isfinite(total), odd, total).astype(np.float32)
 
 
 def round_s8(values: Array, zero: int, lo: int = -128, hi: int = 127) -> Array:
