@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ Array = np.ndarray[Any, Any]
 _LOCAL = re.compile(
     r'(?<![.>\w"])(operand_t|step_t|operands|steps|step_names|inputs|outputs|run|args_\d+|(?:in|out)puts_\d+_shape)\b'
 )
+WEIGHTS = "all_weights"
 _FUNCTION = re.compile(r"^static void (pf_\w+)\(.*?^\}\n", re.DOTALL | re.MULTILINE)
 
 
@@ -69,16 +71,15 @@ def build(jobs: Sequence[Job], target: Target, folder: Path, per_file: int) -> P
     toolchain = Toolchain(target)
     kernels, runtime = table.folder(), runtime_folder()
     objects = []
+    offsets = list(accumulate((len(job.compiled.sources.weights) for job in jobs), initial=0))[:-1]
     for first in range(0, len(jobs), per_file):
         source = folder / f"models_{first}.c"
-        source.write_text(unity([job.compiled for job in jobs[first : first + per_file]]))
+        part = slice(first, first + per_file)
+        source.write_text(unity([job.compiled for job in jobs[part]], offsets[part]))
         objects.append(toolchain.compile(source, include=[kernels, runtime]))
-    for job in jobs:
-        sources = job.compiled.sources
-        if sources.weights:
-            data = folder / f"{sources.symbol}.bin"
-            data.write_bytes(sources.weights)
-            objects.append(toolchain.assemble_data(data, f"{sources.symbol}_weights"))
+    data = folder / "weights.bin"
+    data.write_bytes(b"".join(job.compiled.sources.weights for job in jobs) or b"0")
+    objects.append(toolchain.assemble_data(data, WEIGHTS))
     files = sorted({name for job in jobs for name in job.compiled.sources.kernel_files})
     objects += [toolchain.compile(kernels / name, include=[kernels]) for name in files]
     symbols = [job.compiled.sources.symbol for job in jobs]
@@ -92,14 +93,16 @@ def build(jobs: Sequence[Job], target: Target, folder: Path, per_file: int) -> P
     return program
 
 
-def unity(models: Sequence[Compiled]) -> str:
-    """One C file of many models: local names made different, equal generated functions once."""
-    parts, functions = [], set()
-    for model in models:
-        text = model.sources.model_c
+def unity(models: Sequence[Compiled], offsets: Sequence[int]) -> str:
+    """One C file of many models: local names made different, equal generated functions once, weights in one array."""
+    parts, functions = [f"extern const unsigned char {WEIGHTS}[];\n"], set()
+    for model, offset in zip(models, offsets, strict=True):
+        symbol, text = model.sources.symbol, model.sources.model_c
         for match in list(_FUNCTION.finditer(text)):
             if match[1] in functions:
                 text = text.replace(match[0], "", 1)
             functions.add(match[1])
-        parts.append(_LOCAL.sub(rf"{model.sources.symbol}_\1", text))
+        text = text.replace(f"extern const unsigned char {symbol}_weights[];", "")
+        text = text.replace(f"{symbol}_weights", f"({WEIGHTS} + {offset})")
+        parts.append(_LOCAL.sub(rf"{symbol}_\1", text))
     return "\n".join(parts)
