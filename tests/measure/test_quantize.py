@@ -171,6 +171,39 @@ def test_a_clip_keeps_its_bounds(bounds: tuple[float, float]) -> None:
     assert snr(run(given, x), run(result.model, x)) > 30
 
 
+@pytest.mark.parametrize("shape", [(1, 8), (1, 6, 8), (2, 3, 4, 8)])
+def test_a_product_and_its_bias_are_one_layer_with_a_bias_of_32_bits(shape: tuple[int, ...]) -> None:
+    constants = {"a": normal(8, 5), "b": normal(5, seed=1) * 100}
+    nodes = [
+        helper.make_node("MatMul", ["x", "a"], ["h"], "product"),
+        helper.make_node("Add", ["b", "h"], ["y"], "bias"),
+    ]
+    given, x = model(nodes, constants, shape, (*shape[:-1], 5)), normal(20, *shape)
+    result = pilotfish.quantize(given, x)
+    assert [layer.node for layer in result.report.layers] == ["product"]
+    assert sum(t.data_type == TensorProto.INT32 and bool(t.dims) and t.dims[0] == 5
+               for t in result.model.graph.initializer) >= 1  # fmt: skip
+    quantum = parameters(result.model, "QuantizeLinear", "y_QuantizeLinear_Input")[0] if len(shape) == 2 else None
+    want, got = run(given, x), run(result.model, x)
+    assert snr(want, got) > 35
+    assert quantum is None or np.abs(want - got).max() < 3 * quantum
+    assert pilotfish.quantize(given, x, exclude=["bias"]).report.excluded == ("product",)
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_a_mean_over_planes_is_a_pool(keep: int) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["h"], "conv"),
+        helper.make_node("ReduceMean", ["h"], ["y"], "mean", axes=[-1, 2], keepdims=keep),
+    ]
+    y = (1, 4, 1, 1) if keep else (1, 4)
+    given, x = model(nodes, {"w": normal(4, 3, 3, 3)}, (1, 3, 6, 6), y), normal(9, 1, 3, 6, 6)
+    result = pilotfish.quantize(given, x)
+    assert result.report.unquantized == ()
+    assert run(result.model, x).shape == (9, *y)
+    assert snr(run(given, x), run(result.model, x)) > 30
+
+
 def test_output_file_is_the_model_and_the_same_on_every_run(tmp_path: Path) -> None:
     """The quantizer walks over sets, whose order changes with the hash seed."""
     for seed in ("1", "2"):

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from pilotfish.compiler.graph import Graph, Node, onnx_export, onnx_import
-from pilotfish.compiler.graph.ir import Builder
+from pilotfish.compiler.graph import Graph, onnx_export, onnx_import
 from pilotfish.compiler.ops import registry
 from pilotfish.compiler.passes.affine import fold_affine
 from pilotfish.errors import ModelError, UsageError
+from pilotfish.measure.quantize.forms import join_bias, means_as_pools
 
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
                        "ConvInteger", "MatMulInteger"})  # fmt: skip
@@ -78,7 +78,7 @@ def prepare(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> Prep
     ``shapes`` binds inputs with symbolic dimensions.
     """
     imported = onnx_import.load(proto, shapes=shapes, supported=registry.supported)
-    graph = _join_bias(fold_affine(imported))
+    graph = means_as_pools(join_bias(fold_affine(imported)))
     weighted = [node for node in graph.nodes if node.op in WEIGHTED]
     if not any(graph.type(node.outputs[0]).dtype == _F32 for node in weighted):
         kinds = sorted({graph.type(node.outputs[0]).dtype.name for node in weighted})
@@ -92,49 +92,21 @@ def prepare(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> Prep
     return Prepared(onnx_export.to_onnx(graph, opsets), graph, _renamed(imported, graph))
 
 
-def _join_bias(graph: Graph) -> Graph:
-    """MatMul of rows by a constant and Add of a constant row are one Gemm: its bias then keeps 32 bits."""
-    builder, consumers, joined = Builder(graph), graph.consumers(), set[str]()
-    for node in graph.nodes:
-        if node.name in joined:
-            continue
-        add = _bias(node, graph, consumers) if node.op == "MatMul" else None
-        if add is None:
-            builder.add(node)
-            continue
-        joined.add(add.name)
-        row = next(i for i in add.inputs if i != node.outputs[0])
-        columns = graph.type(node.outputs[0]).shape[1]
-        bias = builder.constant(f"{row}.row", np.broadcast_to(graph.constants[row].reshape(-1), (columns,)).copy())
-        builder.add(Node("Gemm", node.name, (*node.inputs, bias), add.outputs))
-    return builder.finish()
-
-
-def _bias(node: Node, graph: Graph, consumers: Mapping[str, Sequence[Node]]) -> Node | None:
-    out = node.outputs[0]
-    type_, readers = graph.type(out), consumers.get(out, ())
-    if len(type_.shape) != 2 or type_.dtype != _F32 or node.inputs[1] not in graph.constants or out in graph.outputs:
-        return None
-    if len(graph.type(node.inputs[0]).shape) != 2 or len(readers) != 1 or readers[0].op != "Add":
-        return None
-    row = graph.constants.get(next((i for i in readers[0].inputs if i != out), ""))
-    if row is None or graph.type(readers[0].outputs[0]) != type_:
-        return None
-    fits = row.size in (1, type_.shape[1]) and (row.size == 1 or row.shape[-1] == row.size)
-    return readers[0] if fits else None
-
-
 def _renamed(before: Graph, after: Graph) -> dict[str, str]:
     """Name of a node → the node that does its work now: itself, or the one that it was folded into."""
     producers, consumers = after.producers(), before.consumers()
-    found = {node.name: node.name for node in after.nodes}
+    known = {node.name for node in before.nodes}
+    found = {node.name: node.name for node in after.nodes if node.name in known}
     for node in reversed(before.nodes):  # readers first: what was folded away lives on where its output went
-        if node.name not in found:
-            maker = next((producers[o].name for o in node.outputs if o in producers), None)
-            readers = (found.get(r.name) for o in node.outputs for r in consumers.get(o, ()))
-            maker = maker or next(filter(None, readers), None)
-            if maker:
-                found[node.name] = maker
+        if node.name in found:
+            continue
+        maker = next((producers[o] for o in node.outputs if o in producers), None)
+        while maker is not None and maker.name not in known:  # a Reshape that a rewrite put behind it
+            maker = producers[maker.inputs[0]]
+        readers = (found.get(r.name) for o in node.outputs for r in consumers.get(o, ()))
+        name = maker.name if maker is not None else next(filter(None, readers), None)
+        if name:
+            found[node.name] = name
     return found
 
 
