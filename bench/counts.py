@@ -21,6 +21,7 @@ from rich.table import Table
 
 import networks
 import pilotfish
+from pilotfish.compiler.passes import Precision
 
 VLEN = 256
 
@@ -71,12 +72,15 @@ class Row:
     library_text_bytes: int
     arena_bytes: int
     arena_lower_bound_bytes: int
+    whole_bytes: int  # the program with its weights
 
 
-def measure(name: str, model: onnx.ModelProto, *, steps: bool, target: str) -> tuple[Row, str]:
+def measure(
+    name: str, model: onnx.ModelProto, *, steps: bool, target: str, precision: Precision = "fp32"
+) -> tuple[Row, str]:
     """Compile and count one network; its row, and its steps as text if wanted."""
     with tempfile.TemporaryDirectory() as folder:
-        bundle = pilotfish.compile(model, target=target, output=Path(folder) / name)
+        bundle = pilotfish.compile(model, target=target, output=Path(folder) / name, precision=precision)
         counts = bundle.count(vlen=VLEN)
         sizes, plan = bundle.manifest.sizes, bundle.manifest.plan
         macs = MACS[name]
@@ -91,6 +95,7 @@ def measure(name: str, model: onnx.ModelProto, *, steps: bool, target: str) -> t
             sizes.library_text_bytes,
             plan.arena_bytes,
             plan.lower_bound_bytes,
+            sizes.program_bytes,
         )
         lines = []
         for step, entry in zip(counts.steps, bundle.manifest.steps, strict=True) if steps else ():
@@ -135,28 +140,53 @@ def shown(rows: list[Row], precision: str) -> Table:
     return table
 
 
+def beside(half: list[Row], whole: list[Row]) -> Table:
+    """Float16 beside float32."""
+    table = Table(title=f"One inference, float16 beside float32, at VLEN {VLEN} (counted under QEMU)")
+    for heading in ("network", "instructions", "of float32's", "slots", "of float32's", "slots/MAC", "whole program",
+                    "of float32's", "arena", "of float32's"):  # fmt: skip
+        table.add_column(heading, justify="left" if heading == "network" else "right")
+    for a, b in zip(half, whole, strict=True):
+        cells = [a.network]
+        for one, other in ((a.instructions, b.instructions), (a.slots, b.slots)):
+            cells += [f"{one:,}", f"{one / other:.2f}"]
+        cells.append(f"{a.slots_per_mac:.3f}")
+        for one, other in ((a.whole_bytes, b.whole_bytes), (a.arena_bytes, b.arena_bytes)):
+            cells += [f"{one:,}", f"{one / other:.2f}"]
+        table.add_row(*cells)
+    return table
+
+
 def main() -> None:
     """Measure the networks named on the command line, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", nargs="*", default=list(MACS), help=f"of {', '.join(MACS)}; all by default")
-    parser.add_argument("--target", default="rv64gcv")
-    parser.add_argument("--precision", choices=("float32", "int8"), default="float32")
+    parser.add_argument("--target", help="by default rv64gcv, or spacemit-k1 for float16")
+    parser.add_argument(
+        "--precision", choices=("float32", "float16", "int8"), default="float32",
+        help="float16: print how it compares with float32",
+    )  # fmt: skip
     parser.add_argument("--steps", action="store_true", help="print each step: instructions, slots, slots per MAC")
     parser.add_argument("--json", action="store_true", help="print rows as JSON")
     given = parser.parse_args()
     if unknown := sorted(set(given.network) - set(MACS)):
         parser.error(f"no network is called {unknown[0]!r}")
-    rows = []
+    rows, whole = [], []
+    half = given.precision == "float16"
+    target = given.target or ("spacemit-k1" if half else "rv64gcv")
     for name in given.network:
         print(f"compiling and counting {name} …", file=sys.stderr)
-        row, steps = measure(name, model(name, given.precision), steps=given.steps, target=given.target)
+        network = model(name, given.precision)
+        row, steps = measure(name, network, steps=given.steps, target=target, precision="fp16" if half else "fp32")
         rows.append(row)
+        if half:
+            whole.append(measure(name, network, steps=False, target=target)[0])
         if steps and not given.json:
             print(f"{name}: instructions, slots, slots per MAC, kernel, node\n{steps}")
     if given.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
     else:
-        Console(width=200).print(shown(rows, given.precision))
+        Console(width=200).print(beside(rows, whole) if half else shown(rows, given.precision))
 
 
 if __name__ == "__main__":

@@ -38,14 +38,18 @@ def make_bundle(
     *,
     preprocess: recipes.Recipe | None = None,
     image_size: recipes.Size | None = None,
+    precision: passes.Precision = "fp32",
 ) -> bundle.Manifest:
     """Model → graph → program → C → static program and library → bundle, in the directory ``out``.
 
     ``name`` prefixes the files and the C symbols. ``preprocess`` makes the program take bytes of images, of
-    ``image_size`` (height, width) if given. ``out`` is as it was before if anything fails.
+    ``image_size`` (height, width) if given. ``precision`` is that inside.
+    ``out`` is as it was before if anything fails.
     """
     bundle.check_name(name)
     target = toolchain.settled(target, progress)
+    if precision == "fp16":
+        toolchain.check_half(target, progress)
     with bundle.staged(out) as folder:
         progress("reading the model")
         proto = onnx_import.read(model)
@@ -55,7 +59,7 @@ def make_bundle(
         for picture in pictures:
             graph = add_preprocessing(graph, picture)
         progress(f"compiling {len(graph.nodes)} nodes for {target.name}")
-        compiled = compile_graph(graph, target, symbol=name)
+        compiled = compile_graph(graph, target, symbol=name, precision=precision)
         board.build(compiled.sources, target, folder, progress)
         progress("writing the bundle")
         return _finish(compiled, folder, pictures)
@@ -69,6 +73,7 @@ class Compiled:
     program: Program
     memory: MemoryPlan
     sources: codegen.Sources
+    precision: passes.Precision = "fp32"
 
 
 def import_model(model: Path | str | onnx.ModelProto, shapes: Shapes | None = None) -> Graph:
@@ -76,13 +81,15 @@ def import_model(model: Path | str | onnx.ModelProto, shapes: Shapes | None = No
     return onnx_import.load(model, shapes=shapes, supported=registry.supported)
 
 
-def compile_graph(graph: Graph, target: Target, *, symbol: str = "model") -> Compiled:
+def compile_graph(
+    graph: Graph, target: Target, *, symbol: str = "model", precision: passes.Precision = "fp32"
+) -> Compiled:
     """Optimize, lower, plan memory and generate C."""
-    optimized = passes.optimize(graph, target)
+    optimized = passes.optimize(graph, target, precision)
     program = Lowering(optimized, target).run()
     memory = plan_memory(program)
     sources = codegen.generate(program, memory, symbol=symbol, runtime_header=board.runtime_header())
-    return Compiled(optimized, program, memory, sources)
+    return Compiled(optimized, program, memory, sources, precision)
 
 
 def _finish(compiled: Compiled, folder: Path, pictures: Sequence[Preprocessing]) -> bundle.Manifest:
@@ -95,7 +102,7 @@ def _finish(compiled: Compiled, folder: Path, pictures: Sequence[Preprocessing])
         name,
         compiled.program,
         compiled.memory,
-        passes=[pass_name for pass_name, _ in passes.PASSES],
+        passes=[pass_name for pass_name, _ in passes.chosen(compiled.precision)],
         sizes=bundle.Sizes(program, program - weights, weights, text, constants),
         versions={
             "pilotfish": metadata.version("pilotfish"),

@@ -44,7 +44,9 @@ def forbidden(program: Path) -> list[str]:
 @pytest.mark.parametrize("name", ["rv64gcv", "sifive-x280", "spacemit-k1"])
 def test_no_kernel_casts_toward_zero_in_vectors(name: str) -> None:
     target = targets.load(name)
-    assert forbidden(kernel_harness.build(target, kernels().values())) == []
+    half = "zvfh" in target.cpu
+    rows = [k for k in kernels().values() if half or k.isa == "scalar" or "f16_" not in k.name]
+    assert forbidden(kernel_harness.build(target, rows)) == []
 
 
 @pytest.mark.parametrize("name", ["resnet8", "kws"])

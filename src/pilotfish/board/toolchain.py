@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pilotfish.board.cache import folder, replacing
 from pilotfish.bundle.directory import storing
+from pilotfish.compiler import targets
 from pilotfish.compiler.targets import Target
 from pilotfish.errors import StorageError, ToolError, ToolMissingError, UsageError
 
@@ -96,8 +97,17 @@ class Toolchain:
         A CPU such as ``spacemit_x60``, or ``+zvl256b``, promises more than 128: at a smaller VLEN the program would be
         silently wrong. Raises :class:`UsageError` for a CPU or an extension that the compiler does not know.
         """
+        found = re.search(r"^#define __riscv_v_min_vlen (\d+)$", self.macros(), re.MULTILINE)
+        return int(found[1]) if found else 0
+
+    def has_half_vectors(self) -> bool:
+        """Whether the target's CPU has float16 arithmetic, scalar and in vectors: Zfh and Zvfh."""
+        return all(f"#define __riscv_{name} " in self.macros() for name in ("zfh", "zvfh"))
+
+    def macros(self) -> str:
+        """The C compiler's predefined macros for the target's CPU, from the cache."""
         digest = hashlib.sha256("\0".join([version(), self.target.triple, self.target.cpu]).encode())
-        known = folder("cpus") / digest.hexdigest()[:32]
+        known = folder("macros") / digest.hexdigest()[:32]
         if not known.exists():
             with replacing(known) as temporary:
                 source = temporary.with_suffix(".c")
@@ -107,9 +117,8 @@ class Toolchain:
                     macros = self._run(command, f"asking the C compiler about {self.target.cpu}")
                 finally:
                     source.unlink(missing_ok=True)
-                found = re.search(r"^#define __riscv_v_min_vlen (\d+)$", macros, re.MULTILINE)
-                temporary.write_text(found[1] if found else "0")
-        return int(known.read_text())
+                temporary.write_text(macros)
+        return known.read_text()
 
     def assemble_data(self, data: Path, symbol: str, *, section: str = WEIGHTS_SECTION) -> Path:
         """An object that holds the bytes of a file as ``const unsigned char symbol[]``, 64-byte aligned."""
@@ -164,6 +173,18 @@ class Toolchain:
             name = signal.Signals(-done.returncode).name
             raise error(f"{what} failed: the compiler was ended by {name}, with {free:,} bytes left on the disk")
         raise ToolError(f"{what} failed:\n{said[-4000:]}")
+
+
+def check_half(target: Target, progress: Progress = lambda _: None) -> None:
+    """Raise :class:`UsageError` unless the target's CPU has vectors of float16."""
+    if Toolchain(target, progress).has_half_vectors():
+        return
+    others = [name for name in targets.names() if "zvfh" in targets.load(name).cpu]
+    way = ", or this one with --mattr +zfh,+zvfh if your core has them" if target.isa == "rvv" else ""
+    raise UsageError(
+        f"--precision fp16 computes in vectors of float16 (the extensions Zfh and Zvfh), which the target "
+        f"{target.name} (-mcpu={target.cpu}) does not have: choose {', '.join(others[:-1])} or {others[-1]}{way}"
+    )
 
 
 def settled(target: Target, progress: Progress = lambda _: None) -> Target:

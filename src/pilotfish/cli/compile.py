@@ -62,6 +62,9 @@ def compile_model(
         str | None,
         typer.Option("--image-size", metavar="HxW", help="Of the image whose bytes the program takes."),
     ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="fp32|fp16", help="fp16: float16 inside, on targets with Zvfh.")
+    ] = "fp32",
     json: options.Json = False,
 ) -> None:
     """Compile an ONNX model into a bundle: a static program, a C library, weights and a manifest.
@@ -83,6 +86,7 @@ def compile_model(
             vlen=vlen,
             preprocess=preprocess,
             image_size=sides,
+            precision=precision,  # type: ignore[arg-type]  # compile says what it may be
             progress=progress,
         )
     if json:

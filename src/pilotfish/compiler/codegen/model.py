@@ -50,7 +50,8 @@ def generate(program: Program, memory: MemoryPlan, *, symbol: str = "model", run
     ]
     sources = dict.fromkeys(s.source for s in program.steps if s.source)
     if sources:
-        parts.append('#include "pf_math.h"\n#include "pf_scalar.h"\n#include "pf_vec.h"\n')
+        half = '#include "pf_half.h"\n' if any("_Float16" in source for source in sources) else ""
+        parts.append(f'{half}#include "pf_math.h"\n#include "pf_scalar.h"\n#include "pf_vec.h"\n')
     parts.append("".join(f"pf_kernel {name};\n" for name in sorted({k.name for k in kernels})))
     parts.extend(sources)
     parts.append(_tables(program, memory, weight_offsets))

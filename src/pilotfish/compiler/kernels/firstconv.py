@@ -55,7 +55,7 @@ _SHAPES = (
 def pack(weights: Array, nb: int) -> Array:
     """Weights f32[n, channels, taps_y, taps_x] as [ceil(n / nb), taps_y, channels, taps_x, nb], padded with zeros."""
     n, channels, taps_y, taps_x = weights.shape
-    padded = np.zeros((ceil(n / nb) * nb, channels, taps_y, taps_x), np.float32)
+    padded = np.zeros((ceil(n / nb) * nb, channels, taps_y, taps_x), weights.dtype)
     padded[:n] = weights
     blocks = padded.reshape(-1, nb, channels, taps_y, taps_x)
     return np.ascontiguousarray(blocks.transpose(0, 3, 2, 4, 1))

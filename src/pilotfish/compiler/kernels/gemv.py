@@ -20,7 +20,7 @@ OUTPUTS_MOST = 64
 
 def pack(weights: Array, nb: int) -> Array:
     """Weights f32[K, N] in blocks of ``nb`` columns [ceil(N / nb), K, nb]; with ``nb`` 0 transposed, [N, K]."""
-    return igemm.pack(weights, nb) if nb else np.ascontiguousarray(weights.T, np.float32)
+    return igemm.pack(weights, nb) if nb else np.ascontiguousarray(weights.T)
 
 
 def args(depth: int, columns: int, nb: int, *, lo: float = -np.inf, hi: float = np.inf) -> dict[str, Value]:

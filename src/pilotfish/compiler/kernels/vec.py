@@ -124,6 +124,13 @@ _MATH = [
 ]
 _LIBM = ["sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh"]
 
+HALF = frozenset({
+    *(op.name for op in (*_BINARY, *_WITH_SCALAR, *_MASKS) if not op.mapped),
+    "neg", "abs", "sqrt", "relu", "sign", "clip", "clamp",
+    "leaky", "thresholded", "hardsigmoid", "hardswish", "softsign",
+})  # fmt: skip
+"""Operations that float16 vectors have too (``pf_half.h``)."""
+
 OPS: dict[str, VectorOp] = {
     op.name: op
     for op in (

@@ -1,8 +1,9 @@
 """Bodies: chains of elementwise instructions, printed as one vector loop.
 
 A body is a tuple of instructions ``(op, args, params)`` in SSA form. Operand numbers below the number of inputs
-are the inputs, ``n_inputs + k`` is the result of instruction ``k``; the last instruction is the output. Values are
-float32 or masks (of bool tensors). ``("const", (), (2.0,))`` makes a number.
+are the inputs, ``n_inputs + k`` is the result of instruction ``k``; the last instruction is the output. Without any
+instruction it is the input, in another type. Values are float32, float16 or masks (of bool tensors).
+``("const", (), (2.0,))`` makes a number.
 
 The C is written with the macros of ``kernels/pf_vec.h``. A value that is the same for a whole row (a constant, a
 broadcast input, or what is computed from only those) stays a scalar, and instructions take it in their scalar form.
@@ -33,7 +34,7 @@ def is_mask(op: str) -> bool:
 
 def result_is_mask(body: Body) -> bool:
     """Whether a body's output is a mask."""
-    return is_mask(body[-1][0])
+    return bool(body) and is_mask(body[-1][0])
 
 
 def meaning(body: Body, inputs: Sequence[Array]) -> Array:
@@ -207,6 +208,9 @@ class Printer:
             names[self.n_inputs + k] = f"t{k}"
             lines.append(f"const {vec.vector_type(self.width, vec.OPS[op].gives)} t{k} = {call};")
         result = self.n_inputs + len(self.body) - 1
+        if not self.body and result not in scalars:
+            lines += load(result)
+            names[result] = f"v{result}"
         return lines, names[result] if result in names else self._splat(scalars[result])
 
     def _splat(self, scalar: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -63,15 +64,16 @@ def _plan(algorithm: Algorithm, node: Node, graph: Graph, w: Window, x: View, y:
     groups = node.attrs.get("group", 1)
     columns = graph.type(node.inputs[1]).shape[0]
     planar = node.attrs.get("input_layout") == "NCHW"
+    typed = partial(table.typed, dtype=x.type.dtype)
     if algorithm == "igemm" and not planar:
-        cost = groups * dense.cost("igemm", _igemm_args(node, w, groups, x, y), columns // groups, target)
+        cost = groups * dense.cost(typed("igemm"), _igemm_args(node, w, groups, x, y), columns // groups, target)
         return Plan("igemm", w.reach, cost) if np.isfinite(cost) else None
     if algorithm == "dwconv" and _depthwise(node, graph):
         args = _dwconv_args(node, w, x, y)
-        kernel = table.pick("dwconv", args, target)
+        kernel = table.pick(typed("dwconv"), args, target)
         return Plan("dwconv", w.reach, kernel.cost(args, target)) if kernel else None
     if algorithm == "firstconv" and groups == 1 and w.channels <= FIRST_CHANNELS:
-        cost = dense.cost("firstconv", _firstconv_args(node, w, x, y, planar), columns, target)
+        cost = dense.cost(typed("firstconv"), _firstconv_args(node, w, x, y, planar), columns, target)
         return Plan("firstconv", w.reach, cost) if np.isfinite(cost) else None
     if algorithm == "winograd" and groups == 1 and not planar:
         found = _winograd(node, w, columns, x, y, target)
@@ -157,10 +159,11 @@ def _winograd(node: Node, w: Window, columns: int, x: View, y: View, target: Tar
     if (w.taps_y, w.taps_x) != (3, 3) or ones != (1, 1, 1, 1):
         return None
     found: list[tuple[float, Kernel, ArgValues]] = []
-    for nb in dense.block_widths(target):
+    family = table.typed("winograd", x.type.dtype)
+    for nb in dense.block_widths(target, family):
         args = _strides(w, x, y) | _clamp(node) | {"channels": w.channels, "n": columns, "nb": nb}
         args = {k: v for k, v in args.items() if not k.startswith("x_tap")}
-        kernel = table.pick("winograd", args, target)
+        kernel = table.pick(family, args, target)
         if kernel:
             found.append((kernel.cost(args, target), kernel, args))
     return min(found, key=lambda f: f[0])[1:] if found else None
@@ -173,7 +176,7 @@ def lower(node: Node, low: Lowering) -> None:
     if weights is None:
         raise AssertionError("checked: weights are constant")
     has_bias = len(node.inputs) > 2 and node.inputs[2]
-    bias = low.constant(node.inputs[2]) if has_bias else np.zeros(weights.shape[0], np.float32)
+    bias = low.constant(node.inputs[2]) if has_bias else np.zeros(weights.shape[0], weights.dtype)
     if bias is None:
         raise AssertionError("checked: bias is constant")
     if weights.ndim == 3:
@@ -204,13 +207,14 @@ def _lower_dwconv(node: Node, low: Lowering, w: Window, x: View, weights: Array,
     packed = dwconv.pack(weights)
     operands = [x, low.weights(packed), low.weights(bias), y]
     macs = w.pixels * w.channels * w.taps_y * w.taps_x
-    low.call(node, "dwconv", _dwconv_args(node, w, x, y), operands, macs=macs)
+    low.call(node, table.typed("dwconv", weights.dtype), _dwconv_args(node, w, x, y), operands, macs=macs)
 
 
 def _lower_firstconv(node: Node, low: Lowering, w: Window, x: View, weights: Array, bias: Array, y: View) -> None:
     planar = node.attrs.get("input_layout") == "NCHW"
     args = _firstconv_args(node, w, x, y, planar)
-    for first, count, nb, kernel in dense.segments("firstconv", args, weights.shape[0], low.target):
+    family = table.typed("firstconv", weights.dtype)
+    for first, count, nb, kernel in dense.segments(family, args, weights.shape[0], low.target):
         packed = low.weights(firstconv.pack(weights[first : first + count], nb))
         out = replace(y, offset=y.offset + first)
         macs = w.pixels * count * w.channels * w.taps_y * w.taps_x

@@ -23,7 +23,8 @@ HOST_BLOCKS = (16, 4)
 def block_widths(target: Target, family: str = "igemm") -> tuple[int, ...]:
     """Columns a packed block may have on a target for kernels of a family, widest first."""
     if target.isa == "rvv":
-        return tuple(lmul * target.lanes for lmul in ((8, 4, 2, 1) if family == "qigemm" else (4, 2, 1)))
+        lanes = 2 * target.lanes if family.startswith("f16_") else target.lanes
+        return tuple(lmul * lanes for lmul in ((8, 4, 2, 1) if family == "qigemm" else (4, 2, 1)))
     return SCALAR_BLOCKS.get(target.triple, HOST_BLOCKS)
 
 
@@ -91,7 +92,8 @@ def emit_igemm(
     ``base(n, nb)`` gives the arguments; ``y`` moves by a segment's first column.
     """
     depth, columns = weights.shape
-    for first, count, nb, kernel in segments("igemm", base, columns, low.target):
+    family = table.typed("igemm", weights.dtype)
+    for first, count, nb, kernel in segments(family, base, columns, low.target):
         args = base(count, nb)
         packed = low.weights(igemm.pack(weights[:, first : first + count], nb))
         part = low.weights(bias[first : first + count])

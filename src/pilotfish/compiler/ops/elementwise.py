@@ -1,4 +1,4 @@
-"""pf.Elementwise: a chain of float32 (and bool) instructions over broadcast operands, as one generated loop.
+"""pf.Elementwise: a chain of float (and bool) instructions over broadcast operands, as one generated loop.
 
 The node's attribute ``body`` is described in :mod:`.body`; :mod:`.expressions` gives the bodies of ONNX's
 operators; the pass ``passes/elementwise.py`` joins them.
@@ -22,6 +22,9 @@ from pilotfish.compiler.ops.loops import Nest
 from pilotfish.compiler.ops.lowering import Lowering
 from pilotfish.compiler.ops.registry import ChannelsLast, Operator
 from pilotfish.compiler.targets import Target
+
+_F16 = np.dtype(np.float16)
+_LARGEST = float(np.finfo(np.float16).max)
 
 
 def lower(node: Node, low: Lowering) -> None:
@@ -52,7 +55,27 @@ class Loop:
         inner = [s[-1] for s in self.nest.strides]
         self.is_mask = [v.type.dtype == np.bool_ for v in self.operands]
         self.scalars = frozenset(i for i in range(self.out) if inner[i] == 0 and not self.is_mask[i])
+        self.half = self._computes_half()
         self.strided = any(stride not in (0, 1) for stride in inner) or inner[-1] != 1
+
+    def _computes_half(self) -> bool:
+        """Whether the loop computes in float16: all is float16, and every instruction is exact enough in it.
+
+        Otherwise it computes in float32, and float16 operands are converted as they are read and written.
+        """
+        numbers = [p for op, _, params in self.body for p in params]
+        return (
+            bool(self.body)
+            and any(view.type.dtype == _F16 for view in self.operands)
+            and all(view.type.dtype in (_F16, np.bool_) for view in self.operands)
+            and all(op == "const" or op in vec.HALF for op, _, _ in self.body)
+            and all(np.isinf(p) or abs(p) <= _LARGEST for p in numbers)
+        )
+
+    @property
+    def lanes(self) -> int:
+        """Elements of one register."""
+        return self.target.lanes * (2 if self.half else 1)
 
     def source(self) -> str:
         """The text between the function's braces."""
@@ -60,15 +83,15 @@ class Loop:
             return loops.text(self._pointers() + self._rows("x1"))
         rows, columns = (self.nest.dims[-2] if len(self.nest.dims) > 1 else 1), self.nest.dims[-1]
         held = {i for i in range(self.out) if i not in self.scalars and rows > 1 and self.nest.strides[i][-2] == 0}
-        lmul = self._lmul(columns, 0)
-        if rows > 1 and (held or columns <= lmul * self.target.lanes):
-            return loops.text(self._pointers() + self._columns(f"m{self._lmul(columns, len(held))}", held))
-        return loops.text(self._pointers() + self._rows(f"m{lmul}"))
+        lmul, letter = self._lmul(columns, 0), "h" if self.half else "m"
+        if rows > 1 and (held or columns <= lmul * self.lanes):
+            return loops.text(self._pointers() + self._columns(f"{letter}{self._lmul(columns, len(held))}", held))
+        return loops.text(self._pointers() + self._rows(f"{letter}{lmul}"))
 
     def _lmul(self, columns: int, held: int) -> int:
         """As wide as registers allow, but no wider than a row fills."""
         widest = width(self.body, self.out, self.scalars, held)
-        return next((m for m in (1, 2, 4) if m < widest and columns <= m * self.target.lanes), widest)
+        return next((m for m in (1, 2, 4) if m < widest and columns <= m * self.lanes), widest)
 
     def _vl(self, kind: str, left: str) -> str:
         return f"const size_t vl = pf_vl{'mapped' if mapped(self.body) else ''}_{kind}({left});"
@@ -93,13 +116,16 @@ class Loop:
 
     def _load(self, kind: str, operand: int, address: str) -> list[str]:
         mask = self.is_mask[operand]
+        wide = self.operands[operand].type.dtype == _F16 and not kind.startswith("h")
         declared = f"const {vec.vector_type(kind, 'm' if mask else 'f')} v{operand}"
         if self.nest.strides[operand][-1] == 0:  # a mask that is the same for the row
             return [f"{declared} = pf_nes_{kind}(pf_splat_{kind}((float)*({address}), vl), 0.0f, vl);"]
-        return [f"{declared} = pf_load{'b' if mask else ''}_{kind}({address}, vl);"]
+        return [f"{declared} = pf_load{'b' if mask else 'h' if wide else ''}_{kind}({address}, vl);"]
 
     def _store(self, kind: str, address: str, value: str) -> str:
-        return f"pf_store{'b' if result_is_mask(self.body) else ''}_{kind}({address}, {value}, vl);"
+        wide = self.operands[self.out].type.dtype == _F16 and not kind.startswith("h")
+        form = "b" if result_is_mask(self.body) else "h" if wide else ""
+        return f"pf_store{form}_{kind}({address}, {value}, vl);"
 
     def _chain(self, kind: str, address: dict[int, str], loaded: dict[int, str]) -> tuple[list[str], list[str]]:
         """(statements for the row's scalars, statements of the loop's body)."""

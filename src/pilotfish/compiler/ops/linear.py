@@ -33,19 +33,21 @@ def emit(
     depth, columns = weights.shape
     clamp = {"lo": lo, "hi": hi}
     args = product_args(rows, depth, x_stride=x_stride or depth, y_stride=columns, clamp=clamp)
+    family, one_row = table.typed("igemm", weights.dtype), table.typed("gemv", weights.dtype)
     if rows == 1:
+        narrow = dense.block_widths(low.target, family)
         found = [
             (k.cost(a, low.target), k, a)
-            for nb in (*gemv.block_widths(low.target), *dense.block_widths(low.target))
+            for nb in ((2 * narrow[0],) if low.target.isa == "rvv" else ()) + narrow
             for a in [gemv.args(depth, columns, nb, **clamp)]
-            if (k := table.pick("gemv", a, low.target))
+            if (k := table.pick(one_row, a, low.target))
         ]
         reduction = gemv.args(depth, columns, 0, **clamp)
-        if k := table.pick("gemv", reduction, low.target):
+        if k := table.pick(one_row, reduction, low.target):
             found.append((k.cost(reduction, low.target), k, reduction))
         if found:
             price, kernel, chosen = min(found, key=lambda f: f[0])
-            if price <= dense.cost("igemm", args, columns, low.target):
+            if price <= dense.cost(family, args, columns, low.target):
                 packed = gemv.pack(weights, int(chosen["nb"]))  # type: ignore[arg-type]
                 operands = [x, low.weights(packed), low.weights(bias), y]
                 low.call_kernel(node, kernel, chosen, operands, macs=depth * columns)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from pilotfish.compiler.graph import Graph, Node
+from pilotfish.compiler.kernels import table
 from pilotfish.compiler.ops import dense
 from pilotfish.compiler.ops.linear import product_args
 from pilotfish.compiler.ops.lowering import Lowering
@@ -27,14 +28,16 @@ def lower(node: Node, low: Lowering) -> None:
         rows, a_at, b_at = rows * len(a_at), a_at[:1], b_at[:1]
     clamp = {"lo": -np.inf, "hi": np.inf}
     product = product_args(rows, depth, x_stride=depth, y_stride=columns, clamp=clamp)
-    zeros = low.weights(np.zeros(columns, np.float32))
+    family = table.typed("igemm", a.type.dtype)
+    zeros = low.weights(np.zeros(columns, a.type.dtype))
     for i, (at_a, at_b) in enumerate(zip(a_at, b_at, strict=True)):
         left = replace(a, offset=a.offset + int(at_a) * rows * depth)
 
         def args(n: int, nb: int) -> dict[str, object]:
             return {**product(n, nb), "w_k_stride": columns, "w_block_stride": nb}
 
-        for first, count, nb, kernel in dense.segments("igemm", args, columns, low.target):  # type: ignore[arg-type]
+        parts = dense.segments(family, args, columns, low.target)  # type: ignore[arg-type]
+        for first, count, nb, kernel in parts:
             right = replace(b, offset=b.offset + int(at_b) * depth * columns + first)
             out = replace(y, offset=y.offset + i * rows * columns + first)
             bias = replace(zeros, offset=first)

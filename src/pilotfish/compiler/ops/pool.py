@@ -6,6 +6,7 @@ import numpy as np
 
 from pilotfish.compiler.graph import Node
 from pilotfish.compiler.graph.ir import Builder
+from pilotfish.compiler.kernels import table
 from pilotfish.compiler.kernels.program import View
 from pilotfish.compiler.ops import pool_loops
 from pilotfish.compiler.ops.lowering import Lowering
@@ -28,7 +29,7 @@ def lower(node: Node, low: Lowering) -> None:
     x, y = low.view(node.inputs[0]), low.out(node.outputs[0])
     low_, high = node.attrs.get("clamp", (-np.inf, np.inf))
     args = geometry(node, x, y, whole=node.op.startswith("Global")) | {"lo": float(low_), "hi": float(high)}
-    low.call(node, FAMILIES[node.op], args, [x, y])
+    low.call(node, table.typed(FAMILIES[node.op], x.type.dtype), args, [x, y])
 
 
 def geometry(node: Node, x: View, y: View, *, whole: bool) -> dict[str, int]:

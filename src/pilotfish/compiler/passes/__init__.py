@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from pilotfish.compiler.graph import Graph
 from pilotfish.compiler.passes.affine import fold_affine
@@ -16,6 +17,7 @@ from pilotfish.compiler.passes.halo import choose_algorithms, place_halos
 from pilotfish.compiler.passes.integer_rules import to_integer
 from pilotfish.compiler.passes.layout import to_channels_last
 from pilotfish.compiler.passes.normalization import expand_normalization
+from pilotfish.compiler.passes.precision import to_half
 from pilotfish.compiler.passes.preprocess import fuse_preprocess
 from pilotfish.compiler.passes.qlinear import to_qdq
 from pilotfish.compiler.passes.reductions import keep_dimensions
@@ -46,9 +48,19 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 )
 """Name and function of each pass, in the order in which they run."""
 
+Precision = Literal["fp32", "fp16"]
 
-def optimize(graph: Graph, target: Target) -> Graph:
+
+def chosen(precision: Precision = "fp32") -> tuple[tuple[str, Pass], ...]:
+    """The passes for a precision: for ``"fp16"`` with ``to_half`` before algorithms are chosen."""
+    if precision == "fp32":
+        return PASSES
+    at = [name for name, _ in PASSES].index("choose_algorithms")
+    return (*PASSES[:at], ("to_half", to_half), *PASSES[at:])
+
+
+def optimize(graph: Graph, target: Target, precision: Precision = "fp32") -> Graph:
     """All passes, in order."""
-    for _name, run in PASSES:
+    for _name, run in chosen(precision):
         graph = run(graph, target).validated()
     return graph

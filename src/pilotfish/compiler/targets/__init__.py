@@ -108,13 +108,15 @@ def load(
         if attribute[0] not in "+-" or not attribute[1:].isidentifier():
             raise UsageError(f"attribute {attribute!r} is not of the form +name or -name")
         changes["cpu"] = changes.get("cpu", target.cpu) + attribute
+        if attribute in ("+zfh", "+zvfh") and "Zfh=true" not in changes.get("qemu_cpu", target.qemu_cpu):
+            changes["qemu_cpu"] = changes.get("qemu_cpu", target.qemu_cpu) + ",Zfh=true"
         if attribute[1:] == "v":
             if attribute[0] == "+" and target.isa == "scalar":
                 changes |= {
                     "isa": "rvv",
                     "vlen": 256,
                     "vlen_min": 128,
-                    "qemu_cpu": target.qemu_cpu + ",v=true,vext_spec=v1.0",
+                    "qemu_cpu": changes.get("qemu_cpu", target.qemu_cpu) + ",v=true,vext_spec=v1.0",
                 }
             elif attribute[0] == "-":
                 # What V and its kin imply outlasts them in the compiler's eyes, so they are taken out by name.
