@@ -11,6 +11,7 @@ from pilotfish.compiler.graph import Graph, Node, TensorType
 from pilotfish.compiler.graph.ir import Builder
 from pilotfish.compiler.kernels import resize as kernels
 from pilotfish.compiler.kernels.program import View
+from pilotfish.compiler.kernels.table import Value
 from pilotfish.compiler.ops import axes
 from pilotfish.compiler.ops.body import literal
 from pilotfish.compiler.ops.loops import ctype, indent, pointer, text
@@ -81,7 +82,7 @@ def lower(node: Node, low: Lowering) -> None:
     ratio, roi = scales(node, tuple(onnx_x), tuple(onnx_y), constants), rois(node, rank, constants)
     simple = filter_.mode in ("nearest", "linear") and filter_.coordinates in kernels.COORDINATES
     simple = simple and not filter_.antialias and not filter_.exclude_outside
-    if simple and x.type.dtype == np.float32 and node.attrs.get("layout") == CHANNELS_LAST:
+    if simple and _has_kernel(x.type, filter_) and node.attrs.get("layout") == CHANNELS_LAST:
         spatial = [1.0, *ratio[2:]][-2:]
         _kernel(node, low, filter_, x, y, spatial)
         return
@@ -92,12 +93,17 @@ def lower(node: Node, low: Lowering) -> None:
     _separable(node, low, x, y, found)
 
 
+def _has_kernel(x: TensorType, filter_: Filter) -> bool:
+    """Floats, and bytes of any kind if they only move."""
+    return x.dtype == np.float32 or (x.dtype.itemsize == 1 and filter_.mode == "nearest")
+
+
 def _kernel(node: Node, low: Lowering, filter_: Filter, x: View, y: View, ratio: list[float]) -> None:
     rows_in, cols_in = (1, *x.type.shape[1:-1])[-2:]
     rows, cols = (1, *y.type.shape[1:-1])[-2:]
     x_batch, x_row, x_col = pixel_strides(x)
     y_batch, y_row, y_col = pixel_strides(y)
-    args = {
+    args: dict[str, Value] = {
         "batch": x.type.shape[0], "rows": rows, "cols": cols, "channels": x.type.shape[-1],
         "x_batch_stride": x_batch, "x_row_stride": x_row, "x_col_stride": x_col,
         "y_batch_stride": y_batch, "y_row_stride": y_row, "y_col_stride": y_col,
@@ -110,7 +116,11 @@ def _kernel(node: Node, low: Lowering, filter_: Filter, x: View, y: View, ratio:
         else:
             indices, part = kernels.linear_table(at, size_in)
             tables += [low.weights(indices), low.weights(part)]
-    low.call(node, f"resize_{filter_.mode}", args, [x, *tables, y])
+    family = f"resize_{filter_.mode}"
+    if x.type.dtype.itemsize == 1:
+        family += "8"
+        args |= {"x_zero": 0, "y_zero": 0, "factor": 1.0, "lo": -128, "hi": 127}
+    low.call(node, family, args, [x, *tables, y])
 
 
 def _separable(node: Node, low: Lowering, x: View, y: View, found: list[Taps]) -> None:
@@ -197,7 +207,7 @@ def _channels_last(node: Node, builder: Builder) -> tuple[Node, tuple[int, ...]]
     x, y = builder.graph.type(node.inputs[0]), builder.graph.type(node.outputs[0])
     filter_ = how(node)
     plain = filter_.coordinates in kernels.COORDINATES and not filter_.antialias and not filter_.exclude_outside
-    if x.shape[:2] != y.shape[:2] or filter_.mode == "cubic" or not plain or x.dtype != np.float32:
+    if x.shape[:2] != y.shape[:2] or filter_.mode == "cubic" or not plain or not _has_kernel(x, filter_):
         return None
     return node.with_attrs(layout=CHANNELS_LAST), (0,)
 
