@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from pilotfish.compiler.graph import Graph, Halo, Node
 from pilotfish.compiler.graph.ir import Array, Builder
-from pilotfish.compiler.kernels import qdwconv, qigemm, table
+from pilotfish.compiler.kernels import qdwconv, qigemm, qslideconv, table
 from pilotfish.compiler.kernels.program import View
 from pilotfish.compiler.kernels.table import ArgValues
 from pilotfish.compiler.ops import conv, dense
@@ -86,7 +87,9 @@ def cost(node: Node, graph: Graph, target: Target) -> float:
     x = view_of("x", replace(graph.type(node.inputs[0]), halo=w.reach))
     y = view_of("y", graph.type(node.outputs[0]))
     args = product_args(conv._igemm_args(node, w, 1, x, y), node)
-    return dense.cost("qigemm", args, graph.type(node.inputs[1]).shape[0], target)
+    columns = graph.type(node.inputs[1]).shape[0]
+    direct = dense.cost("qslideconv", _slideconv_args(node, w, x, y), columns, target)
+    return min(direct, dense.cost("qigemm", args, columns, target))
 
 
 def _depthwise(node: Node, graph: Graph) -> bool:
@@ -99,8 +102,34 @@ def _dwconv_args(node: Node, w: Window, x: View, y: View) -> ArgValues:
     return given | output_args(node)
 
 
+def _slideconv_args(node: Node, w: Window, x: View, y: View) -> Callable[[int, int], ArgValues]:
+    """Arguments of the direct convolution, which has one group."""
+    base = conv._strides(w, x, y) | output_args(node) | {"channels": w.channels, "x_channel_stride": 1}
+    base |= {"taps_y": w.taps_y, "taps_x": w.taps_x, "strip": qslideconv.STRIP}
+    return lambda n, nb: base | {"n": n, "nb": nb}
+
+
+def _lower_slideconv(
+    node: Node,
+    low: Lowering,
+    args: Callable[[int, int], ArgValues],
+    x: View,
+    weights: Array,
+    bias: Array,
+    scale: Array,
+    y: View,
+) -> None:
+    for first, count, nb, kernel in dense.segments("qslideconv", args, weights.shape[0], low.target):
+        part, given = slice(first, first + count), args(count, nb)
+        macs = y.type.size // weights.shape[0] * weights[part].size
+        packed = low.weights(qslideconv.pack(weights[part], nb))
+        constants = [packed, low.weights(bias[part]), low.weights(scale[part])]
+        scratch = low.scratch(node, qslideconv.scratch_bytes(given))
+        low.call_kernel(node, kernel, given, [x, *constants, replace(y, offset=y.offset + first), scratch], macs=macs)
+
+
 def lower(node: Node, low: Lowering) -> None:
-    """The depthwise kernel where it fits, else one product per group."""
+    """The depthwise kernel where it fits; of one group the cheaper of direct convolution and product; else products."""
     w = geometry(node, low.graph)
     weights, bias, scale = (low.constant(i) for i in node.inputs[1:4])
     if weights is None or bias is None or scale is None:
@@ -114,6 +143,11 @@ def lower(node: Node, low: Lowering) -> None:
     groups = node.attrs.get("group", 1)
     columns, depth = weights.shape[0] // groups, w.channels // groups
     given = product_args(conv._igemm_args(node, w, groups, x, y), node)
+    direct = _slideconv_args(node, w, x, y)
+    cost_of = partial(dense.cost, columns=columns, target=low.target)
+    if groups == 1 and cost_of("qslideconv", direct) < cost_of("qigemm", given):
+        _lower_slideconv(node, low, direct, x, weights, bias, scale, y)
+        return
     for g in range(groups):
         part = slice(g * columns, (g + 1) * columns)
         matrix = weights[part].transpose(2, 3, 1, 0).reshape(-1, columns)
