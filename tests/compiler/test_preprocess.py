@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from pilotfish import pipeline
-from pilotfish.compiler.graph import preprocessing, recipes
+from pilotfish.compiler import passes, targets
+from pilotfish.compiler.graph import Graph, Node, TensorType, preprocessing, recipes
 from pilotfish.compiler.graph.preprocessing import Preprocessing
+from pilotfish.compiler.kernels import table
 from pilotfish.compiler.kernels.preprocess import line
+from pilotfish.compiler.ops.lowering import Lowering
+from pilotfish.compiler.ops.preprocess import quantized
+from pilotfish.compiler.passes.preprocess import add_preprocessing
 from pilotfish.errors import UsageError
 
 Array = np.ndarray[Any, Any]
@@ -208,9 +214,6 @@ def test_what_does_not_fit_the_model_is_answered_in_words(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("unsigned", [False, True])
 def test_quantized_bytes_are_those_of_onnx_runtime(unsigned: bool) -> None:
-    from pilotfish.compiler.graph import Node
-    from pilotfish.compiler.ops.preprocess import quantized
-
     p = recipe((1, 256), (1, 256), scale=1 / 255, mean=(0.485, 0.456, 0.5), std=(0.229, 0.224, 0.5))
     scale, zero = np.float32(2 / 255), 117 if unsigned else -11
     dtype = np.uint8 if unsigned else np.int8
@@ -224,3 +227,45 @@ def test_quantized_bytes_are_those_of_onnx_runtime(unsigned: bool) -> None:
     (want,) = session.run(None, {"x": preprocessing.values(p)})
     got = quantized(Node("pf.Preprocess", "", (), (), {"recipe": p, "scale": scale, "zero": zero - 128 * unsigned}))
     np.testing.assert_array_equal(got.astype(int) + 128 * unsigned, want.astype(int))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    source=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    target=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    cut=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    swapped=st.booleans(),
+    grey=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_lowered_tables_of_any_size_mean_the_same(
+    source: tuple[int, int], target: tuple[int, int], cut: tuple[float, float], swapped: bool, grey: bool, seed: int
+) -> None:
+    """The graph's operator, lowered, its kernel's meaning run on the program's own tables: crops, orders, all sizes."""
+    rows, cols = (max(1, round(size * part)) for size, part in zip(target, cut, strict=True))
+    channels = "L" if grey else "RGB"
+    p = recipe(
+        source, target, channels=channels, model="BGR" if swapped and not grey else channels, model_height=rows,
+        model_width=cols, top=(target[0] - rows) // 2, left=(target[1] - cols) // 2, layout="NCHW",
+    )  # fmt: skip
+    images = np.random.default_rng(seed).integers(0, 256, (2, *source, len(channels))).astype(np.uint8)
+    bare = Graph("g", ("x",), ("y",), (), {}, {})
+    kind = TensorType(np.dtype(np.float32), (2, len(channels), rows, cols))
+    types = {"x": kind, "y": kind}
+    graph = add_preprocessing(replace(bare, types=types, nodes=(Node("Relu", "relu", ("x",), ("y",)),)), p)
+    target_ = targets.load("rv64gcv")
+    program = Lowering(passes.optimize(graph, target_), target_).run()
+    step = next(s for s in program.steps if s.op == "pf.Preprocess")
+    buffers: list[Array] = []
+    for name, offset in step.operands:
+        buffer = program.buffers[name]
+        data = images if buffer.space == "input" else buffer.data
+        flat = np.zeros(buffer.nbytes, np.uint8) if data is None else np.ascontiguousarray(data).ravel()
+        buffers.append(flat[offset // flat.itemsize :])
+    row = table.kernels()[step.kernel]
+    at = row.buffers.index("y")
+    buffers[at] = buffers[at].view(np.float32)
+    assert step.args is not None
+    got = row.meaning(step.args[1], buffers)[at][: 2 * rows * cols * len(channels)]
+    want = np.moveaxis(preprocessing.apply(p, images), 1, -1)
+    np.testing.assert_array_equal(got.astype(np.float32), want.ravel())

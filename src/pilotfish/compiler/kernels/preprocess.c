@@ -2,8 +2,6 @@
  * arguments and the arithmetic. */
 #include "preprocess.h"
 
-#include <string.h>
-
 #include "pf_kernel.h"
 #include "qrows.h"
 
@@ -81,11 +79,23 @@ static void row_lut(const arguments *p, const uint8_t *x, const void *constants,
     }
 }
 
+static void reorder(const arguments *p, const uint8_t *from, const uint16_t *cols, uint8_t *to) {
+    size_t vl;
+    PF_ROLLED for (size_t left = (size_t)p->n; left > 0; left -= vl, cols += vl, to += vl) {
+        vl = __riscv_vsetvl_e16m8(left);
+        __riscv_vse8(to, __riscv_vluxei16_v_u8m4(from, __riscv_vle16_v_u16m8(cols, vl), vl), vl);
+    }
+}
+
 /* Two rows mixed in order, then pixels picked out of the mixture: half as many picks as the other way round. */
 static void resize(const arguments *p, const uint8_t *from, int32_t down, const uint16_t *cols,
                    const uint16_t *right, uint16_t *line, uint8_t *to) {
     const uint8_t *below = from + p->x_row_stride;
     uint16_t *mixed = line;
+    if (p->span == 0) {
+        reorder(p, from, cols, to);
+        return;
+    }
     size_t vl;
     if (down) {
         PF_ROLLED for (size_t left = (size_t)p->span; left > 0;
@@ -156,6 +166,10 @@ static void resize_scalar(const arguments *p, const uint8_t *from, int32_t down,
                           const uint16_t *right, uint16_t *line, uint8_t *to) {
     const uint8_t *below = down ? from + p->x_row_stride : from;
     const ptrdiff_t span = p->span, n = p->n, step = p->step; /* stores of bytes might change them */
+    if (span == 0) {
+        PF_ROLLED for (ptrdiff_t i = 0; i < n; i++) to[i] = from[cols[i]];
+        return;
+    }
     for (ptrdiff_t i = 0; i < span; i++) line[i] = (uint16_t)(256 * from[i] + (below[i] - from[i]) * down);
     PF_ROLLED for (ptrdiff_t i = 0; i < n; i++) {
         const uint16_t *here = line + cols[i] / 2;

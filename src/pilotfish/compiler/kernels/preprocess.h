@@ -13,7 +13,8 @@
  *
  * Resized rows are first interpolated to bytes: with t = x[row] * (256 - down) + x[row + 1] * down, the byte
  * (t[col] * (256 - right) + t[col + step] * right + 2^15) >> 16. Buffers: x, constants, rows (int32_t[rows][2]: row, down),
- * cols (uint16_t[n]: twice the element of t), right (uint16_t[n]), y, scratch (2 * (span + step) + n bytes). */
+ * cols (uint16_t[n]: twice the element of t), right (uint16_t[n]), y, scratch (2 * (span + step) + n bytes).
+ * With a span of 0 the byte is x[row][cols[i]]: channels in another order. */
 typedef struct {
     int32_t batch, rows, n;
     int32_t period, packed;

@@ -55,13 +55,16 @@ def lower(node: Node, low: Lowering) -> None:
     }  # fmt: skip
     tables: list[View] = []
     resized = p.resizes or p.source != p.model
-    if resized:
+    if p.resizes:
         rows = (p.height, p.resized_height, p.top, p.model_height)
         cols = (p.width, p.resized_width, p.left, p.model_width)
         made, first, span = kernels.resize_tables(rows, cols, p.order)
         tables = [low.weights(t) for t in made]
         x = replace(x, offset=first)
         args["span"] = span
+    elif resized:
+        tables = [low.weights(t) for t in kernels.order_tables(p.top, p.model_height, p.model_width, p.order)]
+        x = replace(x, offset=p.left * p.channels)
     else:
         x = replace(x, offset=p.top * x.strides[1] + p.left * p.channels)
         if args["x_row_stride"] == args["y_row_stride"] == n:  # no gaps: one long row

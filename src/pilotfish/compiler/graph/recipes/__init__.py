@@ -19,7 +19,7 @@ from pilotfish.errors import UsageError
 Size = tuple[int, int]
 
 LARGEST_ROW = 32768
-"""Bytes of a source row that is resized: kernels index a row with 16 bits."""
+"""Bytes of a source row that is resized or reordered: kernels index a row with 16 bits."""
 _LARGEST = 1 << 16
 _RESIZES = ("none", "cover", "stretch")
 
@@ -179,8 +179,9 @@ def settle(recipe: Recipe, graph: Graph, image_size: Size | None = None) -> Prep
             f"{where}: the picture, {done}{new_rows}x{new_cols}, does not cover the {height}x{width} of input {name!r}"
             ": take a larger one, or resize = 'cover' (all sizes are height x width)"
         )
-    if (new_rows, new_cols) != (rows, cols) and cols * channels > LARGEST_ROW:
-        raise UsageError(f"{where}: only pictures of up to {LARGEST_ROW // channels} pixels a row are resized")
+    if ((new_rows, new_cols) != (rows, cols) or source != model) and cols * channels > LARGEST_ROW:
+        largest = LARGEST_ROW // channels
+        raise UsageError(f"{where}: only pictures of up to {largest} pixels a row are resized or reordered")
     top, left = round((new_rows - height) / 2), round((new_cols - width) / 2)  # as torchvision's center_crop
     return Preprocessing(
         name, layout, source, model, rows, cols, new_rows, new_cols, top, left, height, width, recipe.scale, mean, std,
