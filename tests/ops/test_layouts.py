@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from against_ort import Example, assert_agree, example
 from onnx import NodeProto, helper
 
 from pilotfish.compiler import passes, targets
+from pilotfish.compiler.ops.interpreter import interpret
 from pilotfish.pipeline import import_model
 
 node = helper.make_node
@@ -111,6 +113,14 @@ def examples() -> Iterator[Example]:
 @pytest.mark.parametrize(("target", "vlen"), [("host", None), ("rv64gcv", 128), ("rv64gcv", 512)])
 def test_between_convolutions(target: str, vlen: int | None) -> None:
     assert_agree(list(examples()), targets.load(target), vlen)
+
+
+def test_passes_keep_the_meaning() -> None:
+    for e in examples():
+        outputs = interpret(passes.optimize(import_model(e.model), targets.load("rv64gcv")), e.feeds)
+        session = onnxruntime.InferenceSession(e.model.SerializeToString(), providers=["CPUExecutionProvider"])
+        (wanted,) = session.run(None, dict(e.feeds))
+        np.testing.assert_allclose(outputs["y"], wanted, rtol=0, atol=2e-5 * np.abs(wanted).max(), err_msg=e.label)
 
 
 def test_elementwise_chains_and_their_neighbours_need_no_transposes() -> None:

@@ -7,6 +7,7 @@ writes every stride-th row. The same holds for columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -155,6 +156,46 @@ def _arguments(base: ArgValues, total: int, n: int, nb: int) -> ArgValues:
     return {**base, "n": n, "nb": nb, "w_k_stride": nb, "w_block_stride": total * nb}
 
 
+def meaning(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
+    """Each input element adds its taps to the output, in float64. (ONNX's evaluator mixes up groups and batch.)"""
+    x, weights = (np.asarray(i, np.float64) for i in inputs[:2])
+    last = node.attrs.get("layout") == CHANNELS_LAST
+    x = np.moveaxis(x, -1, 1) if last else x
+    spatial, groups = weights.ndim - 2, node.attrs.get("group", 1)
+    ones, zeros = (1,) * spatial, (0,) * spatial
+    strides, dilations = node.attrs.get("strides") or ones, node.attrs.get("dilations") or ones
+    extra = node.attrs.get("output_padding") or zeros
+    whole = [
+        (n - 1) * s + (k - 1) * d + 1 + e
+        for n, s, k, d, e in zip(x.shape[2:], strides, weights.shape[2:], dilations, extra, strict=True)
+    ]
+    if node.attrs.get("output_shape"):
+        size = list(node.attrs["output_shape"])[-spatial:]
+    elif node.attrs.get("auto_pad", "NOTSET").startswith("SAME"):
+        size = [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
+    else:
+        flat = node.attrs.get("pads") or zeros * 2
+        size = [w - flat[i] - flat[i + spatial] for i, w in enumerate(whole)]
+    start = pads(node, x.shape[2:], tuple(size), weights.shape[2:])
+    columns, depth = weights.shape[1], weights.shape[0] // groups
+    room = [max(w, p + s) for w, p, s in zip(whole, start, size, strict=True)]
+    y = np.zeros((x.shape[0], groups * columns, *room))
+    for tap in np.ndindex(*weights.shape[2:]):
+        places = tuple(
+            slice(t * d, t * d + (n - 1) * s + 1, s)
+            for t, d, n, s in zip(tap, dilations, x.shape[2:], strides, strict=True)
+        )
+        for g in range(groups):
+            taken = weights[(slice(g * depth, (g + 1) * depth), slice(None), *tap)]
+            part = np.moveaxis(np.tensordot(x[:, g * depth : (g + 1) * depth], taken, (1, 0)), -1, 1)
+            y[(slice(None), slice(g * columns, (g + 1) * columns), *places)] += part
+    y = y[(slice(None), slice(None), *(slice(p, p + s) for p, s in zip(start, size, strict=True)))]
+    if len(inputs) > 2 and inputs[2] is not None:
+        y = y + np.asarray(inputs[2]).reshape(-1, *ones)
+    y = np.clip(y, *node.attrs.get("clamp", (-np.inf, np.inf))).astype(np.float32)
+    return [np.moveaxis(y, 1, -1) if last else y]
+
+
 def check(node: Node, graph: Graph) -> str | None:
     """Float32, constant weights and bias, at most two spatial dimensions."""
     x, weights = graph.type(node.inputs[0]), graph.type(node.inputs[1])
@@ -172,5 +213,7 @@ def _channels_last(node: Node, _builder: Builder) -> tuple[Node, tuple[int, ...]
 
 
 OPERATORS = (
-    Operator("ConvTranspose", lower, check, channels_last=ChannelsLast(_channels_last, prefers=True), strided=True),
+    Operator(
+        "ConvTranspose", lower, check, meaning, channels_last=ChannelsLast(_channels_last, prefers=True), strided=True
+    ),
 )

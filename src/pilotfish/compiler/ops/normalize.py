@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -10,6 +11,7 @@ from pilotfish.compiler.graph import Graph, Node
 from pilotfish.compiler.graph.ir import Builder
 from pilotfish.compiler.kernels import layernorm, lrn
 from pilotfish.compiler.kernels.program import View
+from pilotfish.compiler.kernels.table import Array
 from pilotfish.compiler.ops import axes, copying
 from pilotfish.compiler.ops.body import literal
 from pilotfish.compiler.ops.loops import broadcast_strides, text
@@ -81,6 +83,18 @@ def lower_lrn(node: Node, low: Lowering) -> None:
     low.call(node, "lrn", values, [x, y])
 
 
+def meaning_lrn(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
+    """``x (bias + alpha / size Σ x²)^-beta``, the sum over neighbouring channels. (ONNX's evaluator sums others.)"""
+    x = np.asarray(inputs[0], np.float64)
+    x = x if node.attrs.get("layout") == CHANNELS_LAST else np.moveaxis(x, 1, -1)
+    size, channels = node.attrs["size"], x.shape[-1]
+    before = (size - 1) // 2
+    sums = [(x[..., max(c - before, 0) : c + size - before] ** 2).sum(axis=-1) for c in range(channels)]
+    scale = node.attrs.get("bias", 1.0) + node.attrs.get("alpha", 1e-4) / size * np.stack(sums, axis=-1)
+    y = (x * scale ** -node.attrs.get("beta", 0.75)).astype(np.float32)
+    return [y if node.attrs.get("layout") == CHANNELS_LAST else np.moveaxis(y, -1, 1)]
+
+
 def check_layernorm(node: Node, graph: Graph) -> str | None:
     """Float32."""
     for value in filter(None, node.inputs):
@@ -103,5 +117,5 @@ def _channels_last(node: Node, _builder: Builder) -> tuple[Node, tuple[int, ...]
 
 OPERATORS = (
     Operator("LayerNormalization", lower_layernorm, check_layernorm),
-    Operator("LRN", lower_lrn, check_lrn, channels_last=ChannelsLast(_channels_last, prefers=True)),
+    Operator("LRN", lower_lrn, check_lrn, meaning_lrn, channels_last=ChannelsLast(_channels_last, prefers=True)),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pilotfish.compiler.graph import Graph, Node
@@ -70,6 +72,23 @@ def _border(
         starts[axis], sizes[axis] = 0, y.type.shape[axis]
 
 
+def meaning(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
+    """``numpy.pad``, after cropping by what is negative. (ONNX's evaluator takes no negative pads.)"""
+    x, flat, value, which = (np.asarray(i) if i is not None else None for i in [*inputs, None, None, None][:4])
+    if x is None or flat is None:
+        raise AssertionError("Pad has data and pads")
+    chosen = range(x.ndim) if which is None else which.tolist()
+    pads = [(0, 0)] * x.ndim
+    for i, axis in enumerate(chosen):
+        pads[axis] = (int(flat[i]), int(flat[i + len(chosen)]))
+    x = x[tuple(slice(max(-b, 0), size - max(-a, 0)) for size, (b, a) in zip(x.shape, pads, strict=True))]
+    wide = [(max(b, 0), max(a, 0)) for b, a in pads]
+    mode = node.attrs.get("mode", "constant")
+    if mode == "constant":
+        return [np.pad(x, wide, constant_values=0 if value is None else value.item())]
+    return [np.pad(x, wide, mode=mode)]
+
+
 def check(node: Node, graph: Graph) -> str | None:
     """Constant pads and axes; a border needs something to be made of."""
     if axes.computed(node, 1, graph.constants) or axes.computed(node, 3, graph.constants):
@@ -91,4 +110,4 @@ def _channels_last(node: Node, builder: Builder) -> tuple[Node, tuple[int, ...]]
     return Node(changed.op, changed.name, changed.inputs[:3], changed.outputs, changed.attrs), (0,)
 
 
-OPERATORS = (Operator("Pad", lower, check, channels_last=ChannelsLast(_channels_last), strided=True),)
+OPERATORS = (Operator("Pad", lower, check, meaning, channels_last=ChannelsLast(_channels_last), strided=True),)
