@@ -2,19 +2,19 @@
  * inputs that their windows have in common. */
 #include "firstconv.h"
 
-#include "pf_kernel.h"
+#include "pf_real.h"
 
 /* What the rows of an image have in common, for one chunk of output channels. */
 struct job {
     const pf_firstconv_args *args;
-    const float *w;
-    const float *bias;
+    const pf_real *w;
+    const pf_real *bias;
     size_t vl;
     int clamp_lo, clamp_hi;
 };
 
 /* One image, from x to y. */
-typedef void image_fn(const struct job *job, const float *x, float *y);
+typedef void image_fn(const struct job *job, const pf_real *x, pf_real *y);
 
 /* All images and channels, in chunks of at most `longest` channels that lie in one block of w. */
 static void run(const void *args, void *const *buf, size_t longest, image_fn *image) {
@@ -25,16 +25,16 @@ static void run(const void *args, void *const *buf, size_t longest, image_fn *im
         const int32_t block = col / a->nb, within = col % a->nb;
         const size_t left = (size_t)PF_MIN(a->nb - within, a->n - col);
         job.vl = PF_MIN(left, longest);
-        job.w = (const float *)buf[1] + block * depth * a->nb + within;
-        job.bias = (const float *)buf[2] + col;
+        job.w = (const pf_real *)buf[1] + block * depth * a->nb + within;
+        job.bias = (const pf_real *)buf[2] + col;
         for (int32_t b = 0; b < a->batch; b++) {
-            image(&job, (const float *)buf[0] + (ptrdiff_t)b * a->x_batch_stride,
-                  (float *)buf[3] + (ptrdiff_t)b * a->y_batch_stride + col);
+            image(&job, (const pf_real *)buf[0] + (ptrdiff_t)b * a->x_batch_stride,
+                  (pf_real *)buf[3] + (ptrdiff_t)b * a->y_batch_stride + col);
         }
     }
 }
 
-#if PF_RVV
+#if PF_RVV_REALS
 
 #define PF_JOIN(a, b, c) PF_JOIN_(a, b, c)
 #define PF_JOIN_(a, b, c) a##b##c
@@ -120,10 +120,10 @@ static void run(const void *args, void *const *buf, size_t longest, image_fn *im
 #define ROLL ROLL6
 #include "firstconv_tile.h"
 
-#define PF_FIRSTCONV(KIND, LMUL)                                                   \
-    pf_kernel f32_firstconv_##KIND##__rvv;                                         \
-    void f32_firstconv_##KIND##__rvv(const void *args, void *const *buf) {         \
-        run(args, buf, __riscv_vsetvlmax_e32m##LMUL(), firstconv_##KIND##_images); \
+#define PF_FIRSTCONV(KIND, LMUL)                                                \
+    pf_kernel PF_NAME(firstconv_##KIND##__rvv);                                 \
+    void PF_NAME(firstconv_##KIND##__rvv)(const void *args, void *const *buf) { \
+        run(args, buf, PF_VLMAX_REAL(LMUL), firstconv_##KIND##_images);         \
     }
 
 PF_FIRSTCONV(3s1_7x4v, 4)
@@ -140,25 +140,25 @@ PF_FIRSTCONV(7s2_6x4v, 4)
 #endif
 
 /* `pixels` by `columns` output channels, both constants. */
-PF_INLINE void scalar_tile(const int pixels, const int columns, const struct job *job, const float *x,
-                           float *y) {
+PF_INLINE void scalar_tile(const int pixels, const int columns, const struct job *job, const pf_real *x,
+                           pf_real *y) {
     const pf_firstconv_args *a = job->args;
     const ptrdiff_t x_col = a->x_col_stride, x_tap = a->x_tap_x_stride, y_col = a->y_col_stride, nb = a->nb;
-    const float *w = job->w;
+    const pf_real *w = job->w;
     float sum[4][4];
     for (int r = 0; r < pixels; r++) {
         for (int c = 0; c < columns; c++) sum[r][c] = job->bias[c];
     }
     for (int32_t ty = 0; ty < a->taps_y; ty++) {
         for (int32_t k = 0; k < a->channels; k++) {
-            const float *p[4];
+            const pf_real *p[4];
             for (int r = 0; r < pixels; r++) {
                 p[r] = x + (ptrdiff_t)ty * a->x_tap_y_stride + (ptrdiff_t)k * a->x_channel_stride + r * x_col;
             }
             PF_ROLLED
             for (int32_t tx = a->taps_x; tx > 0; tx--, w += nb) {
                 for (int r = 0; r < pixels; r++) {
-                    for (int c = 0; c < columns; c++) sum[r][c] += *p[r] * w[c];
+                    for (int c = 0; c < columns; c++) sum[r][c] += (float)*p[r] * (float)w[c];
                     p[r] += x_tap;
                 }
             }
@@ -168,13 +168,13 @@ PF_INLINE void scalar_tile(const int pixels, const int columns, const struct job
     for (int r = 0; r < pixels; r++) {
         for (int c = 0; c < columns; c++) {
             const float low = sum[r][c] > lo ? sum[r][c] : lo;
-            y[r * y_col + c] = low < hi ? low : hi;
+            y[r * y_col + c] = (pf_real)(low < hi ? low : hi);
         }
     }
 }
 
 /* An image in tiles of up to 4 pixels. */
-PF_INLINE void scalar_image(const int columns, const struct job *job, const float *x, float *y) {
+PF_INLINE void scalar_image(const int columns, const struct job *job, const pf_real *x, pf_real *y) {
     const pf_firstconv_args *a = job->args;
     for (int32_t r = 0; r < a->rows; r++, x += a->x_row_stride, y += a->y_row_stride) {
         int32_t c = 0;
@@ -190,7 +190,7 @@ PF_INLINE void scalar_image(const int columns, const struct job *job, const floa
 }
 
 /* Four channels, or as many as there are one by one. */
-static void scalar_chunk(const struct job *job, const float *x, float *y) {
+static void scalar_chunk(const struct job *job, const pf_real *x, pf_real *y) {
     if (job->vl == 4) {
         scalar_image(4, job, x, y);
         return;
@@ -203,8 +203,8 @@ static void scalar_chunk(const struct job *job, const float *x, float *y) {
     }
 }
 
-pf_kernel f32_firstconv_4x4__scalar;
+pf_kernel PF_NAME(firstconv_4x4__scalar);
 
-void f32_firstconv_4x4__scalar(const void *args, void *const *buf) {
+void PF_NAME(firstconv_4x4__scalar)(const void *args, void *const *buf) {
     run(args, buf, 4, scalar_chunk);
 }

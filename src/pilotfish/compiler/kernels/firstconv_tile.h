@@ -10,20 +10,20 @@
  * over those before them, which ties them to the same register. (The sums then say so too, or vtype would change twice
  * a step.) */
 
-#define F32 PF_JOIN(vfloat32m, LMUL, _t)
-#define LOAD(p) PF_JOIN(__riscv_vle32_v_f32m, LMUL, )(p, vl)
+#define VECTOR PF_VREAL(LMUL)
+#define LOAD(p) PF_LOAD_REAL(LMUL)(p, vl)
 #if ROWS * LMUL < 28
-#define NEXT_WEIGHTS(p) weights = PF_JOIN(__riscv_vle32_v_f32m, LMUL, )(p, vl)
-#define SUM(r) c##r = PF_JOIN(__riscv_vfmacc_vf_f32m, LMUL, )(c##r, s[r + t], weights, vl);
+#define NEXT_WEIGHTS(p) weights = LOAD(p)
+#define SUM(r) c##r = PF_RVV_REAL(vfmacc_vf, LMUL)(c##r, s[r + t], weights, vl);
 #else
-#define NEXT_WEIGHTS(p) weights = PF_JOIN(__riscv_vle32_v_f32m, LMUL, _tu)(weights, p, vl)
-#define SUM(r) c##r = PF_JOIN(__riscv_vfmacc_vf_f32m, LMUL, _tu)(c##r, s[r + t], weights, vl);
+#define NEXT_WEIGHTS(p) weights = PF_LOAD_REAL_TU(LMUL)(weights, p, vl)
+#define SUM(r) c##r = PF_RVV_REAL_TU(vfmacc_vf, LMUL)(c##r, s[r + t], weights, vl);
 #endif
-#define START(r) F32 c##r = weights;
-#define CLAMP_LO(r) c##r = PF_JOIN(__riscv_vfmax_vf_f32m, LMUL, )(c##r, a->lo, vl);
-#define CLAMP_HI(r) c##r = PF_JOIN(__riscv_vfmin_vf_f32m, LMUL, )(c##r, a->hi, vl);
-#define END(r)                                               \
-    PF_JOIN(__riscv_vse32_v_f32m, LMUL, )(y_tile, c##r, vl); \
+#define START(r) VECTOR c##r = weights;
+#define CLAMP_LO(r) c##r = PF_RVV_REAL(vfmax_vf, LMUL)(c##r, (pf_real)a->lo, vl);
+#define CLAMP_HI(r) c##r = PF_RVV_REAL(vfmin_vf, LMUL)(c##r, (pf_real)a->hi, vl);
+#define END(r)                       \
+    PF_STORE_REAL(y_tile, c##r, vl); \
     y_tile += y_col;
 #define STEP(T)                                                             \
     if (g + T * STRIDE < TAPS) {                                            \
@@ -35,16 +35,16 @@
         NEXT_WEIGHTS(w + (g + T * STRIDE) * nb);                            \
         ROLL(SUM)                                                           \
     }
-#define GROUP(G)                             \
-    if (G < STRIDE) {                        \
-        enum { g = G };                      \
-        const float *from = at + g * pitch;  \
-        float s[ROWS + (TAPS - 1) / STRIDE]; \
-        STEP(0) STEP(1) STEP(2) STEP(3)      \
+#define GROUP(G)                               \
+    if (G < STRIDE) {                          \
+        enum { g = G };                        \
+        const pf_real *from = at + g * pitch;  \
+        pf_real s[ROWS + (TAPS - 1) / STRIDE]; \
+        STEP(0) STEP(1) STEP(2) STEP(3)        \
     }
 
 /* `pitch`: elements from one input pixel to the next, a constant where it can be. */
-PF_INLINE void PF_TILE(image)(const ptrdiff_t pitch, const struct job *job, const float *x, float *y) {
+PF_INLINE void PF_TILE(image)(const ptrdiff_t pitch, const struct job *job, const pf_real *x, pf_real *y) {
     const pf_firstconv_args *a = job->args;
     const size_t vl = job->vl;
     const ptrdiff_t nb = a->nb, y_col = a->y_col_stride, channel_step = a->x_channel_stride;
@@ -52,17 +52,17 @@ PF_INLINE void PF_TILE(image)(const ptrdiff_t pitch, const struct job *job, cons
     const ptrdiff_t cols = a->cols;
     PF_ROLLED
     for (int32_t rows = a->rows; rows > 0; rows--, x += a->x_row_stride, y += a->y_row_stride) {
-        const float *x_tile = x;
-        float *y_tile = y;
+        const pf_real *x_tile = x;
+        pf_real *y_tile = y;
         PF_ROLLED
         for (ptrdiff_t left = cols; left > 0; left -= ROWS) {
             if (left < ROWS) { /* the last tile ends where the row does, and does some pixels again */
                 x_tile -= (ROWS - left) * STRIDE * pitch;
                 y_tile -= (ROWS - left) * y_col;
             }
-            F32 weights = LOAD(job->bias);
+            VECTOR weights = LOAD(job->bias);
             ROLL(START)
-            const float *at = x_tile, *w = job->w;
+            const pf_real *at = x_tile, *w = job->w;
             int32_t taps_y = a->taps_y;
             PF_ROLLED
             do {
@@ -86,7 +86,7 @@ PF_INLINE void PF_TILE(image)(const ptrdiff_t pitch, const struct job *job, cons
     }
 }
 
-static __attribute__((noinline)) void PF_TILE(images)(const struct job *job, const float *x, float *y) {
+static __attribute__((noinline)) void PF_TILE(images)(const struct job *job, const pf_real *x, pf_real *y) {
     const ptrdiff_t pitch = job->args->x_tap_x_stride;
     if (pitch == 1) {
         PF_TILE(image)(1, job, x, y);
@@ -97,7 +97,7 @@ static __attribute__((noinline)) void PF_TILE(images)(const struct job *job, con
     }
 }
 
-#undef F32
+#undef VECTOR
 #undef LOAD
 #undef START
 #undef NEXT_WEIGHTS

@@ -14,7 +14,7 @@ from math import ceil
 
 import numpy as np
 
-from pilotfish.compiler.kernels import dwconv, igemm, pool
+from pilotfish.compiler.kernels import dwconv, firstconv, gemv, igemm, pool
 from pilotfish.compiler.kernels.table import ArgValues, Array, Case, Kernel
 from pilotfish.compiler.targets import Target
 
@@ -95,7 +95,7 @@ def _rows() -> Iterator[Kernel]:
     for row in igemm.KERNELS:
         cost = {"cost": partial(_igemm_cost, row=row)} if row.isa == "rvv" else {}
         yield half(row, ulp=8.0, **cost)
-    for row in dwconv.KERNELS:
+    for row in (*dwconv.KERNELS, *firstconv.KERNELS, *gemv.KERNELS):
         yield half(row, ulp=8.0)
     for row in pool.KERNELS:
         mean = {"cost": row.cost} if "_avgpool" in row.name else {}  # which has vectors of f32

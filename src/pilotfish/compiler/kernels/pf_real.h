@@ -10,7 +10,9 @@ typedef _Float16 pf_real;
 #define PF_NAME(rest) f16_##rest
 #define PF_VREAL(lmul) PF_REAL_3(vfloat16m, lmul, _t)
 #define PF_RVV_REAL(op, lmul) PF_REAL_5(__riscv_, op, _f16m, lmul, )
+#define PF_RVV_REAL_TU(op, lmul) PF_REAL_5(__riscv_, op, _f16m, lmul, _tu)
 #define PF_LOAD_REAL(lmul) PF_REAL_3(__riscv_vle16_v_f16m, lmul, )
+#define PF_LOAD_REAL_TU(lmul) PF_REAL_3(__riscv_vle16_v_f16m, lmul, _tu)
 #define PF_STORE_REAL __riscv_vse16
 #define PF_VLMAX_REAL(lmul) PF_REAL_3(__riscv_vsetvlmax_e16m, lmul, )()
 /* For assembler. */
@@ -23,7 +25,9 @@ typedef float pf_real;
 #define PF_NAME(rest) f32_##rest
 #define PF_VREAL(lmul) PF_REAL_3(vfloat32m, lmul, _t)
 #define PF_RVV_REAL(op, lmul) PF_REAL_5(__riscv_, op, _f32m, lmul, )
+#define PF_RVV_REAL_TU(op, lmul) PF_REAL_5(__riscv_, op, _f32m, lmul, _tu)
 #define PF_LOAD_REAL(lmul) PF_REAL_3(__riscv_vle32_v_f32m, lmul, )
+#define PF_LOAD_REAL_TU(lmul) PF_REAL_3(__riscv_vle32_v_f32m, lmul, _tu)
 #define PF_STORE_REAL __riscv_vse32
 #define PF_VLMAX_REAL(lmul) PF_REAL_3(__riscv_vsetvlmax_e32m, lmul, )()
 #define PF_SEW "e32"

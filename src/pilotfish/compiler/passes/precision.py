@@ -101,7 +101,9 @@ class _Half:
     def wants_half(self, value: str) -> bool:
         """Whether some reader of a value takes it as float16."""
         return any(
-            node.op in MOVING or expression(node, self.graph) is not None or self.obstacle(node) is None
+            self.wants_half(node.outputs[0])
+            if node.op in MOVING
+            else expression(node, self.graph) is not None or self.obstacle(node) is None
             for node in self.consumers.get(value, [])
         )
 
@@ -119,8 +121,10 @@ class _Half:
             self.singles.update(node.outputs)
 
     def moving(self, node: Node) -> None:
-        """As float16 if one of the inputs is so already."""
-        if any(i in self.halves and i not in self.graph.constants for i in node.inputs):
+        """As float16 if one of the inputs is so already, or some reader wants it."""
+        floats = self.graph.type(node.inputs[0]).dtype == _F32
+        there = any(i in self.halves and i not in self.graph.constants for i in node.inputs)
+        if floats and (there or any(self.wants_half(o) for o in node.outputs if o)):
             data = node.inputs if node.op == "Concat" else node.inputs[:1]
             border = node.inputs[2:3] if node.op == "Pad" else ()
             self.emit(node, tuple(self.half(i) if i in (*data, *border) else i for i in node.inputs))

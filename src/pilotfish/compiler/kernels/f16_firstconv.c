@@ -1,0 +1,3 @@
+/* firstconv.c in f16. */
+#define PF_F16 1
+#include "firstconv.c"
