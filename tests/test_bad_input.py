@@ -126,6 +126,22 @@ def test_unsupported_operators_are_all_listed_with_counts(tmp_path: Path, pilot:
     assert raised.value.nodes_by_operator["RandomUniformLike"] == ("first", "second", "third")
 
 
+def test_unsupported_operators_are_listed_also_behind_a_shape_that_nobody_knows() -> None:
+    model = model_of(
+        helper.make_node("NonZero", ["x"], ["n"], name="where"),
+        helper.make_node("Cast", ["n"], ["f"], name="floats", to=TensorProto.FLOAT),
+        helper.make_node("Warp", ["f"], ["w"], name="warp", domain="acme.ai"),
+        helper.make_node("Warp", ["x"], ["y"], name="warp_again", domain="acme.ai"),
+    )
+    with pytest.raises(errors.UnsupportedOperatorsError) as raised:
+        pilotfish.compile(model)
+    assert raised.value.nodes_by_operator == {"acme.ai.Warp": ("warp", "warp_again")}
+    del model.graph.node[2:]
+    model.graph.output[0].name = "f"
+    with pytest.raises(errors.OperatorError, match=r"'where' \(NonZero\): the shape of 'n' depends on run-time values"):
+        pilotfish.compile(model)
+
+
 def test_a_free_dimension_must_be_bound(tmp_path: Path, pilot: Command) -> None:
     onnx.save(dense_model("batch"), tmp_path / "m.onnx")
     compile_ = ("compile", tmp_path / "m.onnx", "-o", tmp_path / "out", "--target", "host")

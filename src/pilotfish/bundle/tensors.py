@@ -50,7 +50,7 @@ def checked(given: Mapping[str, Any], wanted: Sequence[TensorEntry]) -> tuple[di
                 "batch of inferences"
             )
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        arrays[tensor.name] = np.ascontiguousarray(little).reshape(-1, *tensor.shape)
+        arrays[tensor.name] = np.ascontiguousarray(little).reshape(batches[tensor.name] or 1, *tensor.shape)
     if len(set(batches.values())) > 1:
         shown = ", ".join(f"{name}: {batch or 'one inference'}" for name, batch in batches.items())
         raise InputError(f"the inputs are not of one batch ({shown})")

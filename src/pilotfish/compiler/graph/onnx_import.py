@@ -186,6 +186,7 @@ class _Importer:
         self.alias: dict[str, str] = {}
         self.nodes: list[Node] = []
         self.unsupported: dict[str, list[str]] = {}
+        self.misfits: list[OperatorError] = []
         self.names: set[str] = set()
 
     def run(self, shapes: Shapes) -> Graph:
@@ -199,6 +200,8 @@ class _Importer:
             self.visit(node)
         if self.unsupported:
             raise UnsupportedOperatorsError(self.unsupported)
+        if self.misfits:
+            raise self.misfits[0]
         outputs = tuple(output.name for output in graph.output)
         for name in outputs:
             self.output(name)
@@ -266,7 +269,7 @@ class _Importer:
         attrs = {a.name: _attribute(a) for a in proto.attribute}
         present = [i for i in inputs if i]
         if missing := [i for i in present if i not in self.types]:
-            if self.unsupported:
+            if self.unsupported or self.misfits:
                 op_known = self.supported(op) or op in _ABSORBED
                 if not op_known:
                     self.unsupported.setdefault(op, []).append(name)
@@ -288,7 +291,11 @@ class _Importer:
         elif not self.supported(op):
             self.unsupported.setdefault(op, []).append(name)
         else:
-            self.infer(proto, name, inputs)
+            try:
+                self.infer(proto, name, inputs)
+            except OperatorError as error:  # not before it is known whether operators are missing: they are told first
+                self.misfits.append(error)
+                return
             self.nodes.append(Node(op, name, inputs, tuple(proto.output), attrs))
 
     def training(self, inputs: tuple[str, ...]) -> bool:
