@@ -78,5 +78,6 @@ def test_demo_prints_and_draws(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for said in ("accuracy on RISC-V", "same answer", "360 of 360", "instructions per inference", "lower bound"):
         assert said in done.stdout
+    assert "in int8" in done.stdout
     with Image.open(tmp_path / "digits.png") as picture:
         assert min(picture.size) > 400
