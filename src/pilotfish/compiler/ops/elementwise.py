@@ -146,29 +146,38 @@ class Loop:
         return lines
 
     def _rows(self, kind: str) -> list[str]:
-        """Rows outside, along a row inside."""
+        """Rows outside, along a row inside, by pointers that move (one addition each, and none for an index)."""
         outer = len(self.nest.dims) - 1
         columns = self.nest.dims[-1]
-        address, starts = {}, []
+        if kind == "x1":
+            return self._single(outer, columns)
+        address, starts, bumps = {}, [], []
         for i, view in enumerate(self.operands):
             if i in self.scalars:
                 continue
-            name, base = ("y", "y") if i == self.out else (f"x{i}", f"x{i}")
-            if at := self.nest.at(i, outer):
-                const = "" if i == self.out else "const "
-                starts.append(f"{const}{loops.ctype(view.type.dtype)} *const {name}_row = {base}{at};")
-                name += "_row"
-            stride = self.nest.strides[i][-1]
-            address[i] = name if stride == 0 else f"{name} + i" if stride == 1 else f"{name} + i * {stride}"
+            address[i] = f"p{i}"
+            const, name = ("", "y") if i == self.out else ("const ", f"x{i}")
+            starts.append(f"{const}{loops.ctype(view.type.dtype)} *p{i} = {name}{self.nest.at(i, outer)};")
+            if self.nest.strides[i][-1]:
+                bumps.append(f"p{i} += vl;")
         row, chain = self._chain(kind, address, {})
-        if kind == "x1":
-            pragma = "PF_SCALAR_LOOP " if self.target.isa == "rvv" or mapped(self.body) else ""
-            loop = [f"{pragma}for (int64_t i = 0; i < {columns}; i++) {{"]
-            loop += loops.indent(["const size_t vl = 1;", *chain])
-        else:
-            loop = [f"PF_ROLLED for (int64_t i = 0; i < {columns};) {{"]
-            loop += loops.indent([self._vl(kind, f"{columns} - i"), *chain, "i += (int64_t)vl;"])
+        loop = [f"PF_ROLLED for (int64_t left = {columns}; left > 0;) {{"]
+        loop += loops.indent([self._vl(kind, "left"), *chain, *bumps, "left -= (int64_t)vl;"])
         return self._nested(outer, [*starts, *row, *loop, "}"])
+
+    def _single(self, outer: int, columns: int) -> list[str]:
+        """Element after element, by an index: what clang can vectorize on a host."""
+        address = {}
+        for i in range(len(self.operands)):
+            if i not in self.scalars:
+                stride = self.nest.strides[i][-1]
+                last = "" if stride == 0 else " + i" if stride == 1 else f" + i * {stride}"
+                address[i] = ("y" if i == self.out else f"x{i}") + self.nest.at(i, outer) + last
+        row, chain = self._chain("x1", address, {})
+        pragma = "PF_SCALAR_LOOP " if self.target.isa == "rvv" or mapped(self.body) else ""
+        loop = [f"{pragma}for (int64_t i = 0; i < {columns}; i++) {{"]
+        loop += [*loops.indent(["const size_t vl = 1;", *chain]), "}"]
+        return self._nested(outer, [*row, *loop])
 
     def _columns(self, kind: str, held: set[int]) -> list[str]:
         """A vector's worth of columns outside, down the rows inside; what all rows share stays in registers."""
