@@ -264,16 +264,16 @@ def _split(lmul: int, pixels: int) -> list[tuple[int, int]]:
 
 def _typical_size(depth: int, columns: int, run: int) -> float:
     """Products in a group, on average, of normal weights: as measured for K from 16 to 4,608 and 16 to 64 columns."""
-    size = 2.0 + 0.42 * np.log2(max(depth, 16) / 16) - 0.28 * np.log2(max(columns, 8) / 32)
+    size = 2.15 + 0.34 * np.log2(max(depth, 16) / 16) - 0.33 * np.log2(max(columns, 8) / 32)
     return float(np.clip(size, 1.5, min(5.5, run)))
 
 
-def _tiles_cost(args: ArgValues, lmul: int, columns: int, pixels: int) -> float:
-    """Slots of the tiles of one line and one column chunk."""
+def _tiles_cost(args: ArgValues, lmul: int, columns: int, pixels: int, size: float | None) -> float:
+    """Slots of the tiles of one line and one column chunk, with groups of ``size`` products on average."""
     taps_y, taps_x, k, lo, hi = _ints(args, "taps_y", "taps_x", "k", "lo", "hi")
     depth = taps_y * taps_x * k
     half, quarter = max(lmul // 2, 1), max(lmul // 4, 1)
-    groups = depth / (_typical_size(depth, columns, k) if lmul > 1 else min(SIZES[0], k))
+    groups = depth / (size or (_typical_size(depth, columns, k) if lmul > 1 else min(SIZES[0], k)))
     last = 3 * lmul + lmul + half + half + quarter * (2 + (lo > -128) + (hi < 127)) + 1
     total = _LINE
     for height, number in _split(lmul, pixels):
@@ -299,7 +299,7 @@ def _flattened(args: ArgValues) -> tuple[int, int, int]:
     return batch, rows, cols
 
 
-def _vector_cost(lmul: int, args: ArgValues, target: Target) -> float:
+def _vector_cost(lmul: int, args: ArgValues, target: Target, size: float | None = None) -> float:
     batch, rows, cols = _flattened(args)
     n, nb, taps_y, taps_x, k = _ints(args, "n", "nb", "taps_y", "taps_x", "k")
     longest = lmul * target.lanes
@@ -307,13 +307,21 @@ def _vector_cost(lmul: int, args: ArgValues, target: Target) -> float:
     saved = rows * ceil(cols / tallest) - ceil(rows * cols / tallest)
     columns = min(nb, n)
     if saved * 3 * taps_y * taps_x * k > 16 * rows * cols:  # tiles that cross rows
-        image = _tiles_cost(args, lmul, columns, rows * cols) + _CROSSING_PIXEL * rows * cols
+        image = _tiles_cost(args, lmul, columns, rows * cols, size) + _CROSSING_PIXEL * rows * cols
         image += _LINE * ceil(rows * cols / tallest)
     else:
-        image = rows * _tiles_cost(args, lmul, columns, cols)
+        image = rows * _tiles_cost(args, lmul, columns, cols, size)
     whole, rest = divmod(n, nb)
     chunks = whole * ceil(nb / longest) + ceil(rest / longest)
     return _CALL + chunks * (_CHUNK + batch * image)
+
+
+def packed_cost(kernel: Kernel, packed: Array, args: ArgValues, target: Target) -> float:
+    """Modelled slots with these packed weights: with their groups, where ``kernel.cost`` takes typical ones."""
+    if not groups_in_int16(kernel):
+        return kernel.cost(args, target)
+    size = 1 / sum(share / size for size, share in shares(packed, args).items())
+    return _vector_cost(next(lmul for lmul in _TILES if f"x{lmul}v" in kernel.name), args, target, size)
 
 
 def _scalar_cost(args: ArgValues, _target: Target) -> float:

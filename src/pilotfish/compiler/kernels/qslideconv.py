@@ -148,7 +148,7 @@ def _cost(args: ArgValues, target: Target, *, shape: _Shape) -> float:
 def _scalar_cost(args: ArgValues, _target: Target) -> float:
     a = _ints(args)
     pixels, depth = a["batch"] * a["rows"] * a["cols"], a["taps_y"] * a["taps_x"] * a["channels"]
-    return float(100 + pixels * (ceil(a["n"] / 8) * (depth * 5 + 40) + a["n"] * (depth * 3 + 20)))
+    return float(100 + pixels * a["n"] * (depth * 10.4 + 110))
 
 
 def _case(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -128,6 +127,21 @@ def _lower_slideconv(
         low.call_kernel(node, kernel, given, [x, *constants, replace(y, offset=y.offset + first), scratch], macs=macs)
 
 
+def _matrix(weights: Array) -> Array:
+    """Weights [O, I, taps_y, taps_x] as [K, N]."""
+    return weights.transpose(2, 3, 1, 0).reshape(-1, weights.shape[0])
+
+
+def _product_cost(weights: Array, args: Callable[[int, int], ArgValues], target: Target) -> float:
+    """Modelled slots as a product: these very weights decide how many of them can be summed in int16."""
+    matrix, total = _matrix(weights), 0.0
+    for first, count, nb, kernel in dense.segments("qigemm", args, matrix.shape[1], target):
+        given = args(count, nb)
+        packed = qigemm.pack(matrix[:, first : first + count], given, exact=qigemm.groups_in_int16(kernel))
+        total += qigemm.packed_cost(kernel, packed, given, target)
+    return total
+
+
 def lower(node: Node, low: Lowering) -> None:
     """The depthwise kernel where it fits; of one group the cheaper of direct convolution and product; else products."""
     w = geometry(node, low.graph)
@@ -144,15 +158,14 @@ def lower(node: Node, low: Lowering) -> None:
     columns, depth = weights.shape[0] // groups, w.channels // groups
     given = product_args(conv._igemm_args(node, w, groups, x, y), node)
     direct = _slideconv_args(node, w, x, y)
-    cost_of = partial(dense.cost, columns=columns, target=low.target)
-    if groups == 1 and cost_of("qslideconv", direct) < cost_of("qigemm", given):
+    price = dense.cost("qslideconv", direct, columns, low.target) if groups == 1 else np.inf
+    if np.isfinite(price) and price < _product_cost(weights, given, low.target):
         _lower_slideconv(node, low, direct, x, weights, bias, scale, y)
         return
     for g in range(groups):
         part = slice(g * columns, (g + 1) * columns)
-        matrix = weights[part].transpose(2, 3, 1, 0).reshape(-1, columns)
         emit_product(
-            node, low, given, replace(x, offset=x.offset + g * depth), matrix, bias[part], scale[part],
+            node, low, given, replace(x, offset=x.offset + g * depth), _matrix(weights[part]), bias[part], scale[part],
             replace(y, offset=y.offset + g * columns),
         )  # fmt: skip
 
