@@ -288,6 +288,16 @@ def test_operators_that_stay_float_are_named() -> None:
     assert report.unquantized == ("probabilities",)
 
 
+def test_accuracy_of_a_model_that_gives_classes_and_data_that_are_all_zero() -> None:
+    given = two_layers()
+    given.graph.node.append(helper.make_node("ArgMax", ["y"], ["class"], "class", axis=1, keepdims=0))
+    del given.graph.output[:]
+    given.graph.output.append(helper.make_tensor_value_info("class", TensorProto.INT64, [1]))
+    result = pilotfish.quantize(given, np.zeros((3, 1, 8), np.float32), labels=[0, 0, 1])
+    assert result.report.accuracy_before == result.report.accuracy_after == pytest.approx(200 / 3)
+    assert result.report.snr == {}
+
+
 def test_accuracy_is_counted_with_labels_from_either_place() -> None:
     given, x = two_layers(), normal(40, 1, 8)
     labels = np.arange(40) % 5

@@ -280,6 +280,10 @@ def test_a_model_that_makes_no_numbers(tmp_path: Path) -> None:
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "w"))
     data = np.full((2, 1, 1, 8, 8), 1e3, np.float32)
     refused(errors.ModelError, "makes infinities or NaN at 'y'", tmp_path, model, data)
+    model = dense_model()
+    del model.graph.node[-1]
+    model.graph.node.append(helper.make_node("Sqrt", ["h"], ["y"], "root"))
+    refused(errors.ModelError, "makes infinities or NaN at 'y'", tmp_path, model, GOOD)
 
 
 # Options

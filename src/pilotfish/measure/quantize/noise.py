@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from pilotfish.errors import InputError
+from pilotfish.errors import InputError, ModelError
 from pilotfish.measure.quantize import session
 from pilotfish.measure.quantize.calibration import Calibration, paced
 from pilotfish.measure.quantize.prepare import WEIGHTED, Prepared
@@ -194,7 +194,7 @@ def _run(
     model: onnx.ModelProto, pairs: Mapping[tuple[str, str], str], outputs: list[str], data: Calibration,
     progress: Callable[[str], None],
 ) -> tuple[dict[tuple[str, str], _Noise], tuple[list[Array], list[Array]]]:  # fmt: skip
-    """The noise of each pair, and all values of the first output of the float and of the quantized network."""
+    """The noise of each pair; if there are labels, all values of the first output, of both networks."""
     wanted = list(dict.fromkeys([*(name for name, _ in pairs), *pairs.values()]))
     present = {o.name for o in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted if n not in present)
@@ -206,10 +206,16 @@ def _run(
         for feed in paced(data, len(data), progress, "comparing with float"):
             values = dict(zip(wanted, runner.run(wanted, dict(feed)), strict=True))
             for pair, name in pairs.items():
-                if values[pair[0]].dtype.kind == "f":
-                    noise.setdefault(pair, _Noise()).add(values[pair[0]], values[name])
-            before.append(values[outputs[0]])
-            after.append(values[pairs[outputs[0], _ALL]])
+                want = values[pair[0]]
+                if want.dtype.kind == "f":
+                    if not np.isfinite(want).all():
+                        raise ModelError(
+                            f"the float model makes infinities or NaN at {pair[0]!r} on the calibration data"
+                        )
+                    noise.setdefault(pair, _Noise()).add(want, values[name])
+            if data.labels is not None:
+                before.append(values[outputs[0]])
+                after.append(values[pairs[outputs[0], _ALL]])
     return noise, (before, after)
 
 

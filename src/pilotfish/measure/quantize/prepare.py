@@ -26,6 +26,7 @@ QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLin
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Operators whose weights quantization makes smaller."""
 
+_LARGEST = (1 << 31) - (1 << 20)  # bytes of a protobuf message, less what is not weights
 _F32 = np.dtype(np.float32)
 
 
@@ -87,6 +88,8 @@ def prepare(proto: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> Prep
             if kinds
             else "there is nothing to quantize: the model has no convolution and no matrix product"
         )
+    if sum(array.nbytes for array in graph.constants.values()) >= _LARGEST:
+        raise ModelError("the model's weights take 2 GB or more; ONNX Runtime's quantizer takes smaller models only")
     opsets = {("" if o.domain == "ai.onnx" else o.domain): o.version for o in proto.opset_import}
     opsets[""] = max(opsets.get("", 1), onnx_import.OPSET)
     return Prepared(onnx_export.to_onnx(graph, opsets), graph, _renamed(imported, graph))
