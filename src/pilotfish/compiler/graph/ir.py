@@ -138,6 +138,8 @@ class Graph:
             known.update(filter(None, node.outputs))
         if missing := [v for v in (*self.outputs, *known) if v not in self.types or v not in known]:
             raise AssertionError(f"values without a type or a maker: {missing}")
+        if unmade := [v for v in self.outputs if v in self.constants or v in self.inputs]:
+            raise AssertionError(f"outputs that no node makes: {unmade}")
         for name, array in self.constants.items():
             if array.shape != self.types[name].shape or array.dtype != self.types[name].dtype:
                 raise AssertionError(f"constant {name!r} is not of its type {self.types[name]}")

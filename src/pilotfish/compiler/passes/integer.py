@@ -146,8 +146,12 @@ class Integers:
             self.weights.update({out: w} if (w := self.constant_weights(node, constant)) else {})
             if constant.dtype == np.int32 and (scale := self.graph.constants.get(node.inputs[1])) is not None:
                 self.integer_bias[out] = (constant, scale.astype(np.float64))
-            self.builder.constants[out] = dequantized(node, self.graph)
             self.builder.types[out] = TensorType(_F32, constant.shape)
+            if out in self.graph.outputs:  # which a node must make
+                value = self.builder.constant(f"{out}.value", dequantized(node, self.graph))
+                self.builder.add(Node("Identity", node.name, (value,), (out,)))
+            else:
+                self.builder.constants[out] = dequantized(node, self.graph)
             self.floats[out] = out
         if parameters is not None:
             self.quantized[out] = (self.signed(value), parameters)
