@@ -1,7 +1,8 @@
 # The commands of this repository. `make` alone lists them.
 #
 # Everything is installed into .venv, from the exact versions in requirements/; nothing else on the machine changes,
-# but for Pilotfish's cache (~/.cache/pilotfish, or $PILOTFISH_CACHE: compiled objects, QEMU where it is missing).
+# but for two caches: Pilotfish's (~/.cache/pilotfish, or $PILOTFISH_CACHE: compiled objects, QEMU where it is missing)
+# and the C compiler's (~/.cache/zig, or $ZIG_GLOBAL_CACHE_DIR: the C library of each target).
 
 VENV ?= .venv
 PYTHON ?=

@@ -41,11 +41,15 @@ def test_version(pilot: Command) -> None:
     assert (said.status, said.out) == (0, "pilotfish 0.1.0\n")
 
 
-def test_completion() -> None:
-    words = {"_PILOTFISH_COMPLETE": "complete_bash", "COMP_WORDS": "pilotfish comp", "COMP_CWORD": "1"}
+@pytest.mark.parametrize(
+    ("typed", "last", "offered"),
+    [("pilotfish comp", 1, ["compile"]), ("pilotfish compile --target sifive-p", 3, ["sifive-p670"])],
+)
+def test_completion(typed: str, last: int, offered: list[str]) -> None:
+    words = {"_PILOTFISH_COMPLETE": "complete_bash", "COMP_WORDS": typed.replace(" ", "\n"), "COMP_CWORD": str(last)}
     command = [sys.executable, "-m", "pilotfish.cli.main"]
     done = subprocess.run(command, env={**os.environ, **words}, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["compile"]
+    assert done.stdout.split() == offered
 
 
 def test_targets(pilot: Command) -> None:

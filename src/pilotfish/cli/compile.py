@@ -35,7 +35,12 @@ def register(app: typer.Typer) -> None:
 def compile_model(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The trained network.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the bundle goes.")],
-    target: Annotated[str, typer.Option("--target", "-t", help="See `pilotfish targets`.")] = "rv64gcv",
+    target: Annotated[
+        str,
+        typer.Option(
+            "--target", "-t", metavar="TARGET", help="See `pilotfish targets`.", autocompletion=options.target_names
+        ),
+    ] = "rv64gcv",
     shape: Annotated[
         list[str] | None,
         typer.Option("--shape", metavar="NAME=1x3x224x224", help="Bind an input's free dimensions. Repeatable."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -25,6 +26,9 @@ app = typer.Typer(
 )
 for group in (compile_, quantize, run, verify, count, targets):
     group.register(app)
+for command in app.registered_commands:  # the screen decides where lines of help end, not the source
+    paragraphs = inspect.getdoc(command.callback) or ""
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs.split("\n\n"))
 
 
 def _version(wanted: bool) -> None:

@@ -28,6 +28,13 @@ Inputs = Annotated[
 ]
 
 
+def target_names(begun: str) -> list[str]:
+    """What a shell may complete ``--target`` with."""
+    from pilotfish.compiler import targets
+
+    return [name for name in targets.names() if name.startswith(begun)]
+
+
 def shapes(words: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
     """``name=1x3x224x224`` → name and sizes."""
     found: dict[str, tuple[int, ...]] = {}
