@@ -5,7 +5,10 @@
 #include "pf_kernel.h"
 #include "qrows.h"
 
-enum { SIZES = 6, ROWS_AT = SIZES, STEPS_AT = SIZES + 1 }; /* words of a block's head */
+/* Words of a block, and kinds of items; qigemm.py has the same. */
+enum { ROWS_AT, STEPS_AT, SECTIONS_AT, KINDS = 12 };
+static const uint8_t GROUP_SIZES[KINDS][2] = {{5, 4}, {4, 4}, {4, 3}, {3, 3}, {3, 2}, {2, 2},
+                                              {6, 0}, {5, 0}, {4, 0}, {3, 0}, {2, 0}, {1, 0}};
 
 pf_kernel qs8_qc8w_igemm_4x4__scalar, qs8_qc8w_igemm_dot4__rvv;
 
@@ -41,7 +44,11 @@ static const int32_t *block_at(const void *w, int block) {
 
 #if PF_RVV
 
-enum { HEIGHT_MAX = 16 };
+enum { HEIGHT_MAX = 12 };
+
+struct job;
+/* `count` tiles one after the other, from x to y. */
+typedef void tile_fn(const struct job *job, const int8_t *x, int8_t *y, int count);
 
 /* What the tiles of one column chunk have in common. */
 struct job {
@@ -53,12 +60,10 @@ struct job {
     size_t vl;
     int32_t clamps; /* 1: there is a least value; 2: a greatest one */
     int crossing;   /* the tile's pixels are not at one distance: they are at x[] and y[] */
+    tile_fn *tall, *one;
     const int8_t *x[HEIGHT_MAX];
     int8_t *y[HEIGHT_MAX];
 };
-
-/* `count` tiles one after the other, from x to y. */
-typedef void tile_fn(const struct job *job, const int8_t *x, int8_t *y, int count);
 
 #define PF_JOIN(a, b, c) PF_JOIN_(a, b, c)
 #define PF_JOIN_(a, b, c) a##b##c
@@ -66,155 +71,147 @@ typedef void tile_fn(const struct job *job, const int8_t *x, int8_t *y, int coun
 #define PF_TEXT_(a) #a
 #define ROLL1(X, a) X(0, a)
 #define ROLL2(X, a) ROLL1(X, a) X(1, a)
-#define ROLL3(X, a) ROLL2(X, a) X(2, a)
-#define ROLL4(X, a) ROLL3(X, a) X(3, a)
-#define ROLL5(X, a) ROLL4(X, a) X(4, a)
+#define ROLL5(X, a) ROLL2(X, a) X(2, a) X(3, a) X(4, a)
 #define ROLL6(X, a) ROLL5(X, a) X(5, a)
-#define ROLL8(X, a) ROLL6(X, a) X(6, a) X(7, a)
-#define ROLL10(X, a) ROLL8(X, a) X(8, a) X(9, a)
+#define ROLL10(X, a) ROLL6(X, a) X(6, a) X(7, a) X(8, a) X(9, a)
 #define ROLL12(X, a) ROLL10(X, a) X(10, a) X(11, a)
-#define NO_LOW(X, a)
-#define HIGH1(X, a) X(0, 0, 0, a)
-#define HIGH2(X, a) HIGH1(X, a) X(1, 1, 1, a)
-#define HIGH3(X, a) HIGH2(X, a) X(2, 2, 2, a)
-#define HIGH4(X, a) HIGH3(X, a) X(3, 3, 3, a)
-#define HIGH5(X, a) HIGH4(X, a) X(4, 4, 4, a)
-#define LOW6(X, a) X(0, 0, 3, a) X(1, 1, 4, a) X(2, 2, 5, a)
-#define HIGH6(X, a) X(3, 0, 0, a) X(4, 1, 1, a) X(5, 2, 2, a)
-#define LOW8(X, a) X(0, 0, 4, a) X(1, 1, 5, a) X(2, 2, 6, a) X(3, 3, 7, a)
-#define HIGH8(X, a) X(4, 0, 0, a) X(5, 1, 1, a) X(6, 2, 2, a) X(7, 3, 3, a)
-#define LOW10(X, a) X(0, 0, 5, a) X(1, 1, 6, a) X(2, 2, 7, a) X(3, 3, 8, a) X(4, 4, 9, a)
-#define HIGH10(X, a) X(5, 0, 0, a) X(6, 1, 1, a) X(7, 2, 2, a) X(8, 3, 3, a) X(9, 4, 4, a)
-#define LOW12(X, a) X(0, 0, 6, a) X(1, 1, 7, a) X(2, 2, 8, a) X(3, 3, 9, a) X(4, 4, 10, a) X(5, 5, 11, a)
-#define HIGH12(X, a) X(6, 0, 0, a) X(7, 1, 1, a) X(8, 2, 2, a) X(9, 3, 3, a) X(10, 4, 4, a) X(11, 5, 5, a)
+#define NO_LOW(X, w, a)
+#define HIGH1(X, w, a) X(0, 0, 0, w, a)
+#define HIGH2(X, w, a) HIGH1(X, w, a) X(1, 1, 1, w, a)
+#define HIGH5(X, w, a) HIGH2(X, w, a) X(2, 2, 2, w, a) X(3, 3, 3, w, a) X(4, 4, 4, w, a)
+#define LOW10(X, w, a) X(0, 0, 5, w, a) X(1, 1, 6, w, a) X(2, 2, 7, w, a) X(3, 3, 8, w, a) X(4, 4, 9, w, a)
+#define HIGH10(X, w, a) X(5, 0, 0, w, a) X(6, 1, 1, w, a) X(7, 2, 2, w, a) X(8, 3, 3, w, a) X(9, 4, 4, w, a)
+#define LOW12(X, w, a) \
+    X(0, 0, 6, w, a) X(1, 1, 7, w, a) X(2, 2, 8, w, a) X(3, 3, 9, w, a) X(4, 4, 10, w, a) X(5, 5, 11, w, a)
+#define HIGH12(X, w, a) \
+    X(6, 0, 0, w, a) X(7, 1, 1, w, a) X(8, 2, 2, w, a) X(9, 3, 3, w, a) X(10, 4, 4, w, a) X(11, 5, 5, w, a)
 
-#define GROUPED 1
 #define LMUL 8
-#define ROWS 1
-#include "qigemm_tile.h"
+#define GROUPED 1
+#define WHOLE 1
 #define ROWS 2
 #include "qigemm_tile.h"
 #undef LMUL
-
-#define LMUL 4
+#define LMUL 8
+#define GROUPED 1
+#define WHOLE 1
 #define ROWS 1
 #include "qigemm_tile.h"
-#define ROWS 2
-#include "qigemm_tile.h"
-#define ROWS 3
-#include "qigemm_tile.h"
-#define ROWS 4
-#include "qigemm_tile.h"
+#undef LMUL
+#define LMUL 4
+#define GROUPED 1
+#define WHOLE 0
 #define ROWS 5
 #include "qigemm_tile.h"
 #undef LMUL
-
 #define LMUL 2
-#define ROWS 1
-#include "qigemm_tile.h"
-#define ROWS 2
-#include "qigemm_tile.h"
-#define ROWS 4
-#include "qigemm_tile.h"
-#define ROWS 6
-#include "qigemm_tile.h"
-#define ROWS 8
-#include "qigemm_tile.h"
+#define GROUPED 1
+#define WHOLE 0
 #define ROWS 10
 #include "qigemm_tile.h"
 #undef LMUL
-#undef GROUPED
-
-#define GROUPED 0
 #define LMUL 1
-#define ROWS 1
-#include "qigemm_tile.h"
-#define ROWS 4
-#include "qigemm_tile.h"
-#define ROWS 8
-#include "qigemm_tile.h"
+#define GROUPED 0
+#define WHOLE 0
 #define ROWS 12
 #include "qigemm_tile.h"
 #undef LMUL
+#define GROUPED 1
+#define LMUL 8
+#define ROWS 2
+#include "qigemm_rest.h"
+#undef LMUL
+#define LMUL 8
+#define ROWS 1
+#include "qigemm_rest.h"
+#undef LMUL
+#define LMUL 4
+#define ROWS 1
+#include "qigemm_rest.h"
+#undef LMUL
+#define LMUL 2
+#define ROWS 1
+#include "qigemm_rest.h"
+#undef LMUL
+#undef GROUPED
+#define GROUPED 0
+#define LMUL 1
+#define ROWS 1
+#include "qigemm_rest.h"
+#undef LMUL
 #undef GROUPED
 
-/* Tile functions of one LMUL. A height is a multiple of `unit`, or 1. */
+/* Tile functions of one LMUL, for a number of pixels and for one. */
 struct kind {
     int lmul;
-    int height_max;
-    int unit;
-    tile_fn *one;     /* of height 1 */
-    tile_fn *tile[5]; /* of height unit, 2 unit, ... height_max */
+    int height;
+    tile_fn *tall, *one;
+    tile_fn *any_tall, *any_one; /* where rows of weights do not fill vector registers */
 };
 
-static const struct kind KIND_M8 = {8, 2, 1, tile_m8_1, {tile_m8_1, tile_m8_2}};
-static const struct kind KIND_M4 = {
-    4, 5, 1, tile_m4_1, {tile_m4_1, tile_m4_2, tile_m4_3, tile_m4_4, tile_m4_5}};
-static const struct kind KIND_M2 = {
-    2, 10, 2, tile_m2_1, {tile_m2_2, tile_m2_4, tile_m2_6, tile_m2_8, tile_m2_10}};
-static const struct kind KIND_M1 = {1, 12, 4, tile_m1_1, {tile_m1_4, tile_m1_8, tile_m1_12}};
+static const struct kind KIND_M8 = {8, 2, tile_m8_2, tile_m8_1, rest_m8_2, rest_m8_1};
+static const struct kind KIND_M4 = {4, 5, tile_m4_5, rest_m4_1, tile_m4_5, rest_m4_1};
+static const struct kind KIND_M2 = {2, 10, tile_m2_10, rest_m2_1, tile_m2_10, rest_m2_1};
+static const struct kind KIND_M1 = {1, 12, tile_m1_12, rest_m1_1, tile_m1_12, rest_m1_1};
 
-/* The fewest tiles for a number of pixels, and those of nearly one height: `taller` of (low + 1) * unit rows,
- * then `lower` of low * unit, then `ones` of a single row. */
-struct split {
-    int low, taller, lower, ones;
-};
-
-static struct split split(const struct kind *kind, int pixels) {
-    const int units = pixels / kind->unit, most = kind->height_max / kind->unit;
-    const int tiles = (units + most - 1) / most;
-    struct split s = {0, 0, 0, pixels % kind->unit};
-    if (tiles) {
-        s.low = units / tiles;
-        s.taller = units % tiles;
-        s.lower = tiles - s.taller;
-    }
-    return s;
-}
-
-/* A row of pixels at one distance. */
-static void line(const struct kind *kind, const struct job *job, const struct split *s, const int8_t *x,
-                 int8_t *y) {
+/* A row of pixels at one distance. If several are left over, the last tile does some pixels again. */
+static void line(const struct job *job, int height, const int8_t *x, int8_t *y) {
     const ptrdiff_t x_col = job->args->x_col_stride, y_col = job->args->y_col_stride;
-    const ptrdiff_t tall = (ptrdiff_t)s->taller * (s->low + 1) * kind->unit;
-    const ptrdiff_t all = tall + (ptrdiff_t)s->lower * s->low * kind->unit;
-    if (s->taller) kind->tile[s->low](job, x, y, s->taller);
-    if (s->lower) kind->tile[s->low - 1](job, x + tall * x_col, y + tall * y_col, s->lower);
-    if (s->ones) kind->one(job, x + all * x_col, y + all * y_col, s->ones);
+    const int cols = job->args->cols, tiles = cols / height, rest = cols % height, done = cols - rest;
+    if (tiles) job->tall(job, x, y, tiles);
+    if (tiles && rest > 1) {
+        job->tall(job, x + (cols - height) * x_col, y + (cols - height) * y_col, 1);
+    } else if (rest) {
+        job->one(job, x + done * x_col, y + done * y_col, rest);
+    }
 }
 
 /* An image in tiles that go on in the next row where a row ends. */
-static void image(const struct kind *kind, struct job *job, const struct split *s, const int8_t *x,
-                  int8_t *y) {
+static void image(struct job *job, int height, const int8_t *x, int8_t *y) {
     const pf_qigemm_args *a = job->args;
-    int col = 0;
-    const int tiles = s->taller + s->lower + s->ones;
-    for (int t = 0; t < tiles; t++) {
-        const int units = t < s->taller ? s->low + 1 : s->low;
-        const int one = t >= s->taller + s->lower;
-        const int height = one ? 1 : units * kind->unit;
-        const int8_t *x_tile = x + (ptrdiff_t)col * a->x_col_stride;
-        int8_t *y_tile = y + (ptrdiff_t)col * a->y_col_stride;
+    const int pixels = a->rows * a->cols;
+    int row = 0, col = 0;
+    for (int left = pixels; left > 0; left -= height) {
+        if (left < height) { /* the last tile does some pixels again */
+            row = (pixels - height) / a->cols;
+            col = (pixels - height) % a->cols;
+        }
+        const ptrdiff_t x_col = a->x_col_stride, y_col = a->y_col_stride;
+        const int8_t *x_row = x + (ptrdiff_t)row * a->x_row_stride;
+        int8_t *y_row = y + (ptrdiff_t)row * a->y_row_stride;
+        const int8_t *x_tile = x_row + col * x_col;
+        int8_t *y_tile = y_row + col * y_col;
         job->crossing = col + height > a->cols;
-        for (int i = 0; i < height; i++) {
-            job->x[i] = x + (ptrdiff_t)col * a->x_col_stride;
-            job->y[i] = y + (ptrdiff_t)col * a->y_col_stride;
-            if (++col == a->cols) {
-                col = 0;
-                x += a->x_row_stride;
-                y += a->y_row_stride;
+        if (!job->crossing) {
+            col += height;
+        } else {
+            for (int i = 0; i < height; i++) {
+                job->x[i] = x_row + col * x_col;
+                job->y[i] = y_row + col * y_col;
+                if (++col == a->cols) {
+                    col = 0;
+                    row++;
+                    x_row += a->x_row_stride;
+                    y_row += a->y_row_stride;
+                }
             }
         }
-        (one ? kind->one : kind->tile[units - 1])(job, x_tile, y_tile, 1);
+        if (col == a->cols) {
+            col = 0;
+            row++;
+        }
+        job->tall(job, x_tile, y_tile, 1);
     }
 }
 
 /* Whether fewer tiles are worth the pointers that have to be made for those which cross rows. */
 static int crosses(const struct kind *kind, const pf_qigemm_args *a) {
     const int64_t pixels = (int64_t)a->rows * a->cols, depth = (int64_t)a->taps_y * a->taps_x * a->k;
-    const int64_t in_rows = (int64_t)a->rows * ((a->cols + kind->height_max - 1) / kind->height_max);
-    const int64_t in_all = (pixels + kind->height_max - 1) / kind->height_max;
-    return (in_rows - in_all) * 3 * depth > 16 * pixels;
+    if (pixels < kind->height) return 0;
+    const int rest = a->cols % kind->height;
+    const int64_t halves = a->cols < kind->height ? a->cols : 2 * (a->cols / kind->height) + PF_MIN(rest, 2);
+    const int64_t saved = a->rows * halves - 2 * ((pixels + kind->height - 1) / kind->height);
+    return saved * kind->height * kind->lmul * depth > 16 * pixels;
 }
 
 static void run(const struct kind *kind, const void *args, void *const *buf) {
@@ -224,8 +221,9 @@ static void run(const struct kind *kind, const void *args, void *const *buf) {
     job.crossing = 0;
     job.clamps = (a.lo > INT8_MIN) + 2 * (a.hi < INT8_MAX);
     const int cross = crosses(kind, &a);
-    const struct split s = split(kind, cross ? a.rows * a.cols : a.cols);
     const int longest = (int)__riscv_vsetvlmax_e32m1() * kind->lmul;
+    job.tall = a.nb == longest ? kind->tall : kind->any_tall;
+    job.one = a.nb == longest ? kind->one : kind->any_one;
     for (int col = 0; col < a.n; col += (int)job.vl) {
         const int block = col / a.nb, within = col % a.nb;
         const int left = PF_MIN(a.nb - within, a.n - col);
@@ -238,11 +236,12 @@ static void run(const struct kind *kind, const void *args, void *const *buf) {
             const int8_t *x = (const int8_t *)buf[0] + (ptrdiff_t)b * a.x_batch_stride;
             int8_t *y = (int8_t *)buf[4] + (ptrdiff_t)b * a.y_batch_stride + col;
             if (cross) {
-                image(kind, &job, &s, x, y);
+                image(&job, kind->height, x, y);
                 continue;
             }
             for (int r = 0; r < a.rows; r++) {
-                line(kind, &job, &s, x + (ptrdiff_t)r * a.x_row_stride, y + (ptrdiff_t)r * a.y_row_stride);
+                line(&job, kind->height, x + (ptrdiff_t)r * a.x_row_stride,
+                     y + (ptrdiff_t)r * a.y_row_stride);
             }
         }
     }
@@ -280,9 +279,12 @@ PF_INLINE void scalar_tile(const int rows, const int columns, const pf_qigemm_ar
         for (int c = 0; c < columns; c++) sum[r][c] = bias[c];
     }
     const ptrdiff_t x_col = a->x_col_stride, y_col = a->y_col_stride, w_step = a->nb;
-    const int32_t *step = block + STEPS_AT;
-    for (int size = SIZES; size; size--) {
-        const int32_t *end = block + block[SIZES - size] / 4;
+    const int32_t *step = block + block[STEPS_AT] / 4;
+    PF_ROLLED
+    for (const int32_t *section = block + SECTIONS_AT; section[0] != 4 * KINDS; section += 2) {
+        const uint8_t *sizes = GROUP_SIZES[section[0] / 4];
+        const int32_t *end = block + section[1] / 4;
+        const int size = sizes[0] + sizes[1];
         PF_ROLLED
         while (step != end) {
             x += *step++;

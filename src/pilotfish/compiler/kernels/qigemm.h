@@ -13,14 +13,16 @@
  * round(float(sum) * scale[j]), to the nearest, ties to even, saturated to i16; plus zero; saturated to s8; clamped.
  *
  * w is what qigemm.pack made for these very arguments (the offsets of the runs are in it): int32 words with the
- * offset in bytes of each block of nb columns; a block is
- *   int32 ends[6]: where in steps[] the groups of 6, of 5, ... of 1 rows end, in bytes from the block's start;
- *   int32 rows: where the rows start, likewise;
- *   int32 steps[]: of the first group, the offset of its input from the pixel; of each further one, the distance
- *   from the group before; a 0 at the end;
- *   int8 [rows][nb]: the rows of w, in the order of the groups.
- * The inputs of a group are contiguous, and with any inputs its sum fits i16. After the last block are nb bytes that
- * a kernel may read. */
+ * offset in bytes of each block of nb columns. The rows of a block are taken in items, of one or two groups. The inputs
+ * of an item are contiguous, and with any inputs the sum of a group fits i16. Items of one kind are a section. A block
+ * is, with all offsets in bytes from its start:
+ *   int32 rows: where the rows start;
+ *   int32 steps: where steps[] start;
+ *   int32 sections[][2]: the kind times 4, and where its steps end; 4 times the number of kinds at the end;
+ *   int32 steps[]: of the first item, the offset of its input from the pixel; of each further one, the distance from
+ *   the item before; a 0 at the end;
+ *   int8 rows[][nb]: the rows of w, in the order of the items.
+ * After the last block are 2 * nb bytes that a kernel may read. */
 typedef struct {
     int32_t batch;          /* images */
     int32_t rows;           /* output rows of an image */

@@ -18,15 +18,17 @@ from pilotfish.compiler.kernels.qrows import round_s8
 from pilotfish.compiler.kernels.table import ArgValues, Array, Case, Kernel, Value
 from pilotfish.compiler.targets import Target
 
-SIZES = (6, 5, 4, 3, 2, 1)
-"""Rows of weights that a group may have, in the order in which a block holds its groups."""
-_HEAD = len(SIZES) + 1
+KINDS = ((5, 4), (4, 4), (4, 3), (3, 3), (3, 2), (2, 2), (6,), (5,), (4,), (3,), (2,), (1,))
+"""Items: one or two groups of rows whose inputs are contiguous, in the order in which a block holds them."""
+_LARGEST = 6
 _INT16 = np.iinfo(np.int16)
+# Slots of a tile, of 64 columns by 2 pixels, for each group, for each item besides, and for each kind of item in use.
+_GROUP_SLOTS, _ITEM_SLOTS, _KIND_SLOTS = 18.0, 5.0, 7.0
 
 # Slots that the vector kernels take beside those of the steps.
 _CALL, _CHUNK, _LINE, _TILE, _CROSSING_PIXEL = 200.0, 80.0, 45.0, 40.0, 11.0
-# LMUL: (rows of the tallest tile, step of heights)
-_TILES = {8: (2, 1), 4: (5, 1), 2: (10, 2), 1: (12, 4)}
+_HEIGHTS = {8: 2, 4: 5, 2: 10, 1: 12}
+"""Pixels of a tile, by LMUL."""
 
 
 def fits(weights: Array) -> Array:
@@ -41,32 +43,74 @@ def _fits(positive: Array, negative: Array) -> Array:
     return np.asarray(high & (128 * positive + 127 * negative <= -int(_INT16.min)))
 
 
-def grouping(weights: Array, runs: Sequence[int], *, exact: bool = True) -> list[tuple[int, int]]:
-    """The fewest groups (first row, rows) of the rows of one block, int [K, N].
+def grouping(
+    weights: Array, runs: Sequence[int], order: Sequence[int] | None = None, *, exact: bool = True
+) -> list[tuple[int, tuple[int, ...]]]:
+    """Items (first row, sizes of the groups) of the rows of one block, int [K, N], that cost least.
 
-    A group lies within one of the ``runs``, whose lengths add up to K: only there are inputs contiguous. If not
-    ``exact``, sums need not fit int16: for kernels that add to int32 at once.
+    An item lies within one of the ``runs``, whose lengths add up to K: only there are inputs contiguous. ``order``
+    permutes the rows before. If not ``exact``, sums need not fit int16: for kernels that add to int32 at once.
     """
-    largest = _largest(weights) if exact else np.full(len(weights), SIZES[0])
-    groups, first = [], 0
+    if order is not None:
+        weights = weights[np.asarray(order)]
+    largest = _largest(weights).tolist() if exact else [sum(KINDS[0])] * len(weights)
+    kinds = tuple(KINDS)
+    items = _cheapest(largest, runs, kinds)
+    if not exact:
+        return items
+    while True:  # without the kinds that save less than what a section takes
+        dropped = None
+        cost = _slots(items)
+        for kind in {sizes for _, sizes in items if sizes != (1,)}:
+            others = tuple(k for k in kinds if k != kind)
+            found = _cheapest(largest, runs, others)
+            if _slots(found) < cost:
+                dropped, cost = (others, found), _slots(found)
+        if dropped is None:
+            return items
+        kinds, items = dropped
+
+
+def _slots(items: Sequence[tuple[int, tuple[int, ...]]]) -> float:
+    groups = sum(len(sizes) for _, sizes in items)
+    return groups * _GROUP_SLOTS + len(items) * _ITEM_SLOTS + len({sizes for _, sizes in items}) * _KIND_SLOTS
+
+
+def _cheapest(
+    largest: Sequence[int], runs: Sequence[int], kinds: Sequence[tuple[int, ...]]
+) -> list[tuple[int, tuple[int, ...]]]:
+    """The items of those kinds with the least slots for groups and items, by dynamic programming from the end."""
+    forms = [(sizes, sum(sizes), len(sizes) * _GROUP_SLOTS + _ITEM_SLOTS) for sizes in kinds]
+    items, begin = [], 0
     for length in runs:
-        end = first + length
-        while first < end:  # the longest group is always right: a shorter one never makes a later one longer
-            size = min(int(largest[first]), end - first)
-            groups.append((first, size))
-            first += size
-    return groups
+        end = begin + length
+        cost = [0.0] * (length + 1)
+        best: list[tuple[int, ...]] = [(1,)] * length
+        for at in range(length - 1, -1, -1):
+            row, left, least = begin + at, length - at, np.inf
+            limit = largest[row]
+            for sizes, rows, slots in forms:
+                if rows > left or sizes[0] > limit or (len(sizes) > 1 and sizes[1] > largest[row + sizes[0]]):
+                    continue
+                if slots + cost[at + rows] < least:
+                    least, best[at] = slots + cost[at + rows], sizes
+            cost[at] = least
+        while begin < end:
+            sizes = best[length - (end - begin)]
+            items.append((begin, sizes))
+            begin += sum(sizes)
+    return items
 
 
 def _largest(weights: Array) -> Array:
     """The size of the largest group, int [K], that starts at each row of int [K, N]."""
     depth = len(weights)
-    rows = np.concatenate([weights.astype(np.int32), np.zeros((SIZES[0], weights.shape[1]), np.int32)])
+    rows = np.concatenate([weights.astype(np.int32), np.zeros((_LARGEST, weights.shape[1]), np.int32)])
     positive, negative = np.maximum(rows, 0), np.maximum(-rows, 0)
     largest = np.ones(depth, np.int64)
     above, below = positive[:depth].copy(), negative[:depth].copy()
     still = np.ones(depth, bool)
-    for size in range(2, SIZES[0] + 1):
+    for size in range(2, _LARGEST + 1):
         above += positive[size - 1 : size - 1 + depth]
         below += negative[size - 1 : size - 1 + depth]
         still &= _fits(above, below).all(1)
@@ -84,22 +128,26 @@ def pack(weights: Array, args: ArgValues, *, exact: bool = True) -> Array:
     if weights.shape != (depth, n) or weights.dtype != np.int8:
         raise TypeError(f"weights must be int8 [{depth}, {n}], not {weights.dtype} {list(weights.shape)}")
     places = _inputs(args)
+    runs = [k] * (taps_y * taps_x)
     data = bytearray(4 * ceil(n / nb))
     for block, column in enumerate(range(0, n, nb)):
         part = weights[:, column : column + nb]
-        groups = sorted(grouping(part, [k] * (taps_y * taps_x), exact=exact), key=lambda g: -g[1])
+        items = sorted(grouping(part, runs, exact=exact), key=lambda item: KINDS.index(item[1]))
         rows = np.zeros((depth, nb), np.int8)
-        rows[:, : part.shape[1]] = part[[row for first, size in groups for row in range(first, first + size)]]
-        sizes = np.array([size for _, size in groups])
-        steps = np.diff([0, *(places[first] for first, _ in groups)], append=places[groups[-1][0]])
-        ends = [4 * (_HEAD + int((sizes >= size).sum())) for size in SIZES]
+        rows[:, : part.shape[1]] = part[[row for first, sizes in items for row in range(first, first + sum(sizes))]]
+        steps = np.diff([0, *(places[first] for first, _ in items)], append=places[items[-1][0]])
+        kinds = list(dict.fromkeys(sizes for _, sizes in items))
+        counts = np.cumsum([sum(sizes == kind for _, sizes in items) for kind in kinds])
+        steps_at = 4 * (4 + 2 * len(kinds))
+        sections = [(4 * KINDS.index(kind), steps_at + 4 * int(end)) for kind, end in zip(kinds, counts, strict=True)]
         start = len(data)
         data[4 * block : 4 * block + 4] = start.to_bytes(4, "little")
-        rows_at = _aligned(start + 4 * (_HEAD + len(steps)), nb)
-        data += np.array([*ends, rows_at - start, *steps], "<i4").tobytes()
+        rows_at = _aligned(start + steps_at + 4 * len(steps), nb)
+        words = [rows_at - start, steps_at, *(word for section in sections for word in section), 4 * len(KINDS), 0]
+        data += np.array([*words, *steps], "<i4").tobytes()
         data += bytes(rows_at - len(data)) + rows.tobytes()
         data += bytes(-len(data) % 4)
-    return np.frombuffer(bytes(data + bytes(nb)), np.int8)
+    return np.frombuffer(bytes(data + bytes(2 * nb)), np.int8)
 
 
 def _aligned(offset: int, nb: int) -> int:
@@ -107,26 +155,27 @@ def _aligned(offset: int, nb: int) -> int:
     return ceil(offset / unit) * unit
 
 
-def _blocks(packed: Array, args: ArgValues) -> Iterator[tuple[list[int], Array, Array]]:
-    """Of each block the numbers of groups by size, the steps, and the rows."""
+def _blocks(packed: Array, args: ArgValues) -> Iterator[tuple[list[tuple[int, ...]], Array, Array]]:
+    """Of each block the kind of each item, the steps, and the rows."""
     n, nb, taps_y, taps_x, k = _ints(args, "n", "nb", "taps_y", "taps_x", "k")
     depth = taps_y * taps_x * k
     data = packed.view(np.int8).reshape(-1)
     for start in data[: 4 * ceil(n / nb)].view("<i4"):
-        *ends, rows_at = (int(word) for word in data[start : start + 4 * _HEAD].view("<i4"))
-        counts = [(end - before) // 4 for before, end in zip([4 * _HEAD, *ends], ends, strict=False)]
-        steps = data[start + 4 * _HEAD : start + ends[-1]].view("<i4")
+        rows_at, at = (int(word) for word in data[start : start + 8].view("<i4"))
+        words = data[start + 8 : start + at].view("<i4").reshape(-1, 2)
+        items, end = list[tuple[int, ...]](), at
+        for kind, section_end in words[:-1]:
+            items += [KINDS[kind // 4]] * int((section_end - end) // 4)
+            end = int(section_end)
+        steps = data[start + at : start + end].view("<i4")
         rows = data[start + rows_at : start + rows_at + depth * nb].reshape(depth, nb)
-        yield counts, steps, rows
+        yield items, steps, rows
 
 
 def shares(packed: Array, args: ArgValues) -> dict[int, float]:
     """The share of the multiplications that run in groups of each size, of packed weights."""
-    rows = dict.fromkeys(SIZES, 0)
-    for counts, _, _ in _blocks(packed, args):
-        for size, count in zip(SIZES, counts, strict=True):
-            rows[size] += size * count
-    return {size: count / sum(rows.values()) for size, count in rows.items() if count}
+    sizes = [size for items, _, _ in _blocks(packed, args) for item in items for size in item]
+    return {size: size * sizes.count(size) / sum(sizes) for size in sorted(set(sizes), reverse=True)}
 
 
 def groups_in_int16(kernel: Kernel) -> bool:
@@ -157,9 +206,9 @@ def _meaning(args: ArgValues, buffers: Sequence[Array]) -> Mapping[int, Array]:
     x, packed, bias, scale, y = buffers
     n, nb, zero, lo, hi = _ints(args, "n", "nb", "zero", "lo", "hi")
     pixels, out = _pixels(args, "x"), y.copy()
-    for block, (counts, steps, rows) in enumerate(_blocks(packed, args)):
-        sizes = np.repeat(SIZES, counts)
-        inputs = np.concatenate([np.arange(size) + at for size, at in zip(sizes, np.cumsum(steps), strict=True)])
+    for block, (items, steps, rows) in enumerate(_blocks(packed, args)):
+        starts = np.cumsum(steps)
+        inputs = np.concatenate([np.arange(sum(item)) + at for item, at in zip(items, starts, strict=True)])
         columns = np.arange(block * nb, min(block * nb + nb, n))
         sums = x[pixels[:, None] + inputs].astype(np.int64) @ rows[:, : len(columns)].astype(np.int64)
         scaled = (sums + bias[columns]).astype(np.float32) * scale[columns]
@@ -233,6 +282,9 @@ def _cases(rng: np.random.Generator, *, exact: bool) -> Iterator[Case]:
         yield case(f"clamp to {lo}, {hi}", product(11, 19, 21, 16, lo=lo, hi=hi))
     for zero in (-128, -1, 0, 127):
         yield case(f"zero point {zero}", product(7, 40, 20, 32, zero=zero))
+    every = np.tile([40, 20, 10, 60], (64, 10)).astype(np.int8)  # items of all kinds
+    every[::5] = 100
+    yield case("K=64 of many kinds", product(23, 64, 40, 16), weights=every)
     # Sums at the bounds of int16, and beyond where a group would be too large: every group as full as it may be.
     for row, label in (([85, 85, 85], "triples"), ([127, 127], "pairs"), ([-128, -128], "-128"), ([63] * 4, "quads"),
                        ([43] * 6, "sixes"), ([-128, 128 - 256, 1], "singles")):  # fmt: skip
@@ -251,36 +303,38 @@ def _cases(rng: np.random.Generator, *, exact: bool) -> Iterator[Case]:
     yield saturated
 
 
-def _split(lmul: int, pixels: int) -> list[tuple[int, int]]:
-    """(height, number) of the tiles of a line of pixels, as the C function of that name finds them."""
-    tallest, unit = _TILES[lmul]
-    units = pixels // unit
-    found = [(1, pixels % unit)]
-    if tiles := -(-units * unit // tallest):
-        low, taller = divmod(units, tiles)
-        found += [((low + 1) * unit, taller), (low * unit, tiles - taller)]
-    return [(height, number) for height, number in found if number]
-
-
 def _typical_size(depth: int, columns: int, run: int) -> float:
     """Products in a group, on average, of normal weights: as measured for K from 16 to 4,608 and 16 to 64 columns."""
     size = 2.15 + 0.34 * np.log2(max(depth, 16) / 16) - 0.33 * np.log2(max(columns, 8) / 32)
     return float(np.clip(size, 1.5, min(5.5, run)))
 
 
-def _tiles_cost(args: ArgValues, lmul: int, columns: int, pixels: int, size: float | None) -> float:
-    """Slots of the tiles of one line and one column chunk, with groups of ``size`` products on average."""
+def _tile_cost(args: ArgValues, lmul: int, height: int, columns: int, size: float | None) -> float:
+    """Slots of a tile of ``height`` pixels by one column chunk, with groups of ``size`` products on average."""
     taps_y, taps_x, k, lo, hi = _ints(args, "taps_y", "taps_x", "k", "lo", "hi")
-    depth = taps_y * taps_x * k
+    depth, runs = taps_y * taps_x * k, taps_y * taps_x
     half, quarter = max(lmul // 2, 1), max(lmul // 4, 1)
-    groups = depth / (size or (_typical_size(depth, columns, k) if lmul > 1 else min(SIZES[0], k)))
-    last = 3 * lmul + lmul + half + half + quarter * (2 + (lo > -128) + (hi < 127)) + 1
-    total = _LINE
-    for height, number in _split(lmul, pixels):
-        step = height * (half + 1) + quarter + 1 if lmul > 1 else height * 2 + 3
-        group = height * (lmul + 1 if lmul > 1 else 1) + (5 if lmul > 1 else 3)
-        total += number * (depth * step + groups * group + _TILE + height * last + lmul)
-    return total
+    last = lmul * 3 + 2 * half + quarter * (2 + (lo > -128) + (hi < 127)) + 1
+    tile = 35.0 + 2 * lmul + height * (last + lmul + 3)
+    if lmul == 1:
+        items = float(runs * ceil(k / sum(KINDS[0])))
+        return tile + depth * (height * 2 + 3) + items * (height + 3) + 14
+    groups = depth / (size or _typical_size(depth, columns, k))
+    row = quarter + 1 if lmul < 8 else quarter + 0.6
+    items = max(groups / 1.8, float(runs))
+    tile += depth * (height * (half + 1) + row) + groups * (height * lmul + 2) + items * (height + 3) + 32
+    # Pixels that are left over have loops for all of it.
+    return tile if height > 1 or lmul == 8 else tile + 4 * depth + 8 * groups
+
+
+def _tiles_cost(args: ArgValues, lmul: int, columns: int, pixels: int, size: float | None) -> float:
+    """Slots of the tiles of one line and one column chunk."""
+    height = _HEIGHTS[lmul]
+    tiles, rest = divmod(pixels, height)
+    if tiles and rest > 1:
+        tiles, rest = tiles + 1, 0
+    total = _LINE + tiles * _tile_cost(args, lmul, height, columns, size)
+    return total + (rest * _tile_cost(args, lmul, 1, columns, size) if rest else 0)
 
 
 def _flattened(args: ArgValues) -> tuple[int, int, int]:
@@ -303,12 +357,12 @@ def _vector_cost(lmul: int, args: ArgValues, target: Target, size: float | None 
     batch, rows, cols = _flattened(args)
     n, nb, taps_y, taps_x, k = _ints(args, "n", "nb", "taps_y", "taps_x", "k")
     longest = lmul * target.lanes
-    tallest = _TILES[lmul][0]
-    saved = rows * ceil(cols / tallest) - ceil(rows * cols / tallest)
-    columns = min(nb, n)
-    if saved * 3 * taps_y * taps_x * k > 16 * rows * cols:  # tiles that cross rows
-        image = _tiles_cost(args, lmul, columns, rows * cols, size) + _CROSSING_PIXEL * rows * cols
-        image += _LINE * ceil(rows * cols / tallest)
+    columns, height, depth = min(nb, n), _HEIGHTS[lmul], taps_y * taps_x * k
+    halves = cols if cols < height else 2 * (cols // height) + min(cols % height, 2)
+    saved = rows * halves - 2 * ceil(rows * cols / height)
+    if rows * cols >= height and saved * height * lmul * depth > 16 * rows * cols:  # tiles that cross rows
+        tile = _tile_cost(args, lmul, height, columns, size)
+        image = ceil(rows * cols / height) * (tile + _LINE) + _CROSSING_PIXEL * rows * cols
     else:
         image = rows * _tiles_cost(args, lmul, columns, cols, size)
     whole, rest = divmod(n, nb)
@@ -321,7 +375,7 @@ def packed_cost(kernel: Kernel, packed: Array, args: ArgValues, target: Target) 
     if not groups_in_int16(kernel):
         return kernel.cost(args, target)
     size = 1 / sum(share / size for size, share in shares(packed, args).items())
-    return _vector_cost(next(lmul for lmul in _TILES if f"x{lmul}v" in kernel.name), args, target, size)
+    return _vector_cost(next(lmul for lmul in _HEIGHTS if f"x{lmul}v" in kernel.name), args, target, size)
 
 
 def _scalar_cost(args: ArgValues, _target: Target) -> float:
