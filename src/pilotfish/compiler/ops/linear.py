@@ -46,7 +46,7 @@ def emit(
         if k := table.pick(one_row, reduction, low.target):
             found.append((k.cost(reduction, low.target), k, reduction))
         if found:
-            price, kernel, chosen = min(found, key=lambda f: f[0])
+            price, kernel, chosen = min(found, key=lambda f: (f[0], f[2]["nb"]))  # of equals the least padded
             if price <= dense.cost(family, args, columns, low.target):
                 packed = gemv.pack(weights, int(chosen["nb"]))  # type: ignore[arg-type]
                 operands = [x, low.weights(packed), low.weights(bias), y]

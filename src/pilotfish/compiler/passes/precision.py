@@ -23,7 +23,7 @@ _F32, _F16 = np.dtype(np.float32), np.dtype(np.float16)
 _LARGEST = float(np.finfo(np.float16).max)
 MOVING = frozenset({
     "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Transpose", "Concat", "Split", "Slice", "Pad", "Expand",
-    "Tile", "DepthToSpace", "SpaceToDepth",
+    "Tile", "DepthToSpace", "SpaceToDepth", "pf.Shuffle",
 })  # fmt: skip
 """Operators that only move elements: they take the type that their inputs have."""
 _INTEGER = ("pf.Q", "pf.Dequantize", "pf.Requantize")
@@ -133,9 +133,9 @@ class _Half:
             self.singles.update(filter(None, node.outputs))
 
     def single(self, node: Node, why: str) -> None:
-        """As it was; a note tells where float32 comes between float16."""
+        """As it was; a note tells which and why."""
         inputs = tuple(self.full(i) for i in node.inputs)
-        noted = why and not node.op.startswith(_INTEGER) and any(i in self.halves for i in node.inputs)
+        noted = why and not node.op.startswith(_INTEGER)
         attrs = {"note": f"{node.op} runs in float32: {why}"} if noted else {}
         self.builder.add(replace(node, inputs=inputs).with_attrs(**attrs))
         self.singles.update(filter(None, node.outputs))
