@@ -302,7 +302,11 @@ def test_accuracy_is_counted_with_labels_from_either_place() -> None:
     given, x = two_layers(), normal(40, 1, 8)
     labels = np.arange(40) % 5
     answers = run(given, x).reshape(40, 5).argmax(axis=1)
-    for result in (pilotfish.quantize(given, {"x": x, "labels": labels}), pilotfish.quantize(given, x, labels=labels)):
+    for result in (
+        pilotfish.quantize(given, {"x": x, "labels": labels}),
+        pilotfish.quantize(given, x, labels=labels),
+        pilotfish.quantize(given, [{"x": x[i : i + 8], "labels": labels[i : i + 8]} for i in range(0, 40, 8)]),
+    ):
         assert result.report.accuracy_before == pytest.approx(100 * (answers == labels).mean())
         got = run(result.model, x).reshape(40, 5).argmax(axis=1)
         assert result.report.accuracy_after == pytest.approx(100 * (got == labels).mean())

@@ -74,6 +74,11 @@ def changed(where: int, value: float) -> Array:
         ([GOOD[0]], "item 1: it is a ndarray, not a dict"),
         ([{"x": GOOD[0]}, {"y": GOOD[0]}], "item 2: no input is called 'y'"),
         ([{"x": GOOD[0]}, {"x": changed(3, np.nan)}], "item 2: input 'x' holds NaN"),
+        ([{"x": GOOD[0], "labels": 1}, {"x": GOOD[1]}], "item 2: some items have labels"),
+        (
+            [{"x": GOOD[:2], "labels": [1, 2, 3]}],
+            "item 1.* each of the 2 inferences|each of the 2 inferences of .*item 1",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit(data: Any, words: str, tmp_path: Path) -> None:
@@ -91,7 +96,7 @@ def test_inputs_of_different_numbers_and_shapes(tmp_path: Path) -> None:
     b = np.zeros((5, 8, 3), np.float32)
     refused(errors.InputError, r"different numbers of inferences \(a: 6, b: 5\)", tmp_path, model, {"a": GOOD, "b": b})
     refused(errors.InputError, "has 2 inputs", tmp_path, model, GOOD)
-    refused(errors.InputError, "not of one batch", tmp_path, model, [{"a": GOOD, "b": b}])
+    refused(errors.InputError, r"item 1: .*\(a: 6, b: 5\)", tmp_path, model, [{"a": GOOD, "b": b}])
     parts = [{"a": np.zeros((1, n, 8), np.float32), "b": b[0]} for n in (1, 2)]
     refused(errors.InputError, "item 2: input 'a' has shape 2x8, and 1x8 before", tmp_path, model, parts)
 

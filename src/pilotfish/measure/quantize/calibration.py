@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -127,8 +128,11 @@ def from_samples(
     most: int = LARGEST,
     where: str,
 ) -> Calibration:
-    """Dictionaries of inputs, one after the other; each is one inference or a batch. About ``most`` are drawn."""
-    parts: dict[str, list[Array]] = {i.name: [] for i in inputs}
+    """Dictionaries as :func:`from_arrays` takes them, one after the other; each is one inference or several.
+
+    No more are drawn once there are ``most`` inferences.
+    """
+    parts: list[Calibration] = []
     count, cut = 0, False
     for number, sample in enumerate(samples(), 1):
         if count >= most:
@@ -137,24 +141,29 @@ def from_samples(
         at = f"{where}, item {number}"
         if not isinstance(sample, Mapping):
             raise InputError(f"{at}: it is a {type(sample).__name__}, not a dict of arrays by input name")
-        _check_names(sample, inputs, at)
-        found = {i.name: _inferences(i, sample[i.name], at) for i in inputs}
-        if len(sizes := {len(array) for array in found.values()}) > 1:
-            raise InputError(f"{at}: the inputs are not of one batch: {sorted(sizes)} inferences")
-        for name, array in found.items():
-            if parts[name] and parts[name][0].shape[1:] != array.shape[1:]:
-                raise InputError(
-                    f"{at}: input {name!r} has shape {_x(array.shape[1:])}, and {_x(parts[name][0].shape[1:])} "
-                    "before: one program has one shape"
-                )
-            parts[name].append(array)
-        count += sizes.pop()
+        part = from_arrays(sample, inputs, most=sys.maxsize, where=at)
+        if parts:
+            _check_alike(parts[0], part, at)
+        parts.append(part)
+        count += len(part)
     if not count:
         raise InputError(f"{where} gives no calibration data")
-    joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
-    found_labels = None if labels is None else _labels(labels, count, where)
+    joined = {i.name: np.concatenate([part.arrays[i.name] for part in parts]) for i in inputs}
+    if labels is None and parts[0].labels is not None:
+        labels = np.concatenate([part.labels for part in parts if part.labels is not None])
     notes = (f"the first {count} inferences of {where} are used",) if cut else ()
-    return Calibration(joined, found_labels, notes)
+    return Calibration(joined, None if labels is None else _labels(labels, count, where), notes)
+
+
+def _check_alike(first: Calibration, part: Calibration, at: str) -> None:
+    for name, shape in part.shapes.items():
+        if shape != first.shapes[name]:
+            raise InputError(
+                f"{at}: input {name!r} has shape {_x(shape)}, and {_x(first.shapes[name])} before: one program has one "
+                "shape"
+            )
+    if (first.labels is None) != (part.labels is None):
+        raise InputError(f"{at}: some items have labels and others not")
 
 
 def _check_names(given: Mapping[str, Any], inputs: Sequence[Input], where: str) -> None:
