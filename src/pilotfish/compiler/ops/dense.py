@@ -42,7 +42,7 @@ def segments(
         return (kernel.cost(args(n, nb), target), kernel) if kernel else None
 
     best: tuple[float, list[tuple[int, int, int, Kernel]]] | None = None
-    for cut in _cuts(columns, block_widths(target, family)):
+    for cut in cuts(columns, block_widths(target, family)):
         prices = [priced(n, nb) for n, nb in cut]
         total, first, parts = 0.0, 0, []
         for (n, nb), price in zip(cut, prices, strict=True):
@@ -63,7 +63,8 @@ def cost(family: str, args: Callable[[int, int], ArgValues], columns: int, targe
     return sum(k.cost(args(n, nb), target) for _, n, nb, k in parts) if parts else float("inf")
 
 
-def _cuts(columns: int, widths: tuple[int, ...]) -> Iterator[list[tuple[int, int]]]:
+def cuts(columns: int, widths: tuple[int, ...]) -> Iterator[list[tuple[int, int]]]:
+    """The cuts of ``columns`` that are tried, as (count, block width): whole blocks of one width, then narrower."""
     for i, wide in enumerate(widths):
         yield [(columns, wide)]
         whole = columns // wide * wide

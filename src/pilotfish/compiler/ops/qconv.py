@@ -7,20 +7,32 @@ Attributes: those of Conv, and ``x_zero``, ``y_zero``, ``low``, ``high``. Paddin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from pilotfish.compiler.graph import Graph, Halo, Node
 from pilotfish.compiler.graph.ir import Array, Builder
-from pilotfish.compiler.kernels import qdwconv, qigemm, qslideconv, table
+from pilotfish.compiler.kernels import qdwconv, qslideconv, qwinograd, table
 from pilotfish.compiler.kernels.program import View
-from pilotfish.compiler.kernels.table import ArgValues
-from pilotfish.compiler.ops import conv, dense
+from pilotfish.compiler.kernels.table import ArgValues, Kernel
+from pilotfish.compiler.ops import conv, dense, qproduct
 from pilotfish.compiler.ops.lowering import Lowering, view_of
 from pilotfish.compiler.ops.registry import CHANNELS_LAST, ChannelsLast, Operator
 from pilotfish.compiler.ops.window import Window, first_tap, window
 from pilotfish.compiler.targets import Target
+
+Algorithm = Literal["depthwise", "product", "slide", "winograd"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one convolution runs: the algorithm, the halo its input needs, and its modelled cost in slots."""
+
+    algorithm: Algorithm
+    halo: Halo
+    cost: float
 
 
 def requantized(sums: Array, scale: Array, node: Node) -> Array:
@@ -45,50 +57,56 @@ def product_args(base: Callable[[int, int], ArgValues], node: Node) -> Callable[
     return args
 
 
-def emit_product(
-    node: Node,
-    low: Lowering,
-    args: Callable[[int, int], ArgValues],
-    x: View,
-    weights: Array,
-    bias: Array,
-    scale: Array,
-    y: View,
-) -> None:
-    """Emit the product of ``x`` with int8 ``weights`` [K, N] by ``qigemm``, in column segments."""
-    depth, columns = weights.shape
-    for first, count, nb, kernel in dense.segments("qigemm", args, columns, low.target):
-        part = slice(first, first + count)
-        given = args(count, nb)
-        packed = qigemm.pack(weights[:, part], given, exact=qigemm.groups_in_int16(kernel))
-        pixels = int(given["batch"]) * int(given["rows"]) * int(given["cols"])  # type: ignore[arg-type]
-        macs = pixels * depth * count
-        if qigemm.groups_in_int16(kernel):
-            low.grouped(qigemm.shares(packed, given), macs)
-        operands = [x, low.weights(packed), low.weights(bias[part]), low.weights(scale[part])]
-        low.call_kernel(node, kernel, given, [*operands, replace(y, offset=y.offset + first)], macs=macs)
-
-
 def geometry(node: Node, graph: Graph) -> Window:
     """The window of a channels-last node."""
     weights = graph.type(node.inputs[1])
     return window(node, graph.type(node.inputs[0]), graph.type(node.outputs[0]), weights.shape[2:])
 
 
-def halo(node: Node, graph: Graph) -> Halo:
-    """The frame that the input needs: every tap of every output."""
-    return geometry(node, graph).reach
-
-
-def cost(node: Node, graph: Graph, target: Target) -> float:
-    """Modelled slots of a channels-last node of one group."""
+def plan(node: Node, graph: Graph, target: Target) -> Plan:
+    """The cheapest way for a channels-last node: depthwise where it is, else by modelled cost."""
     w = geometry(node, graph)
+    if _depthwise(node, graph):
+        return Plan("depthwise", w.reach, 0.0)
     x = view_of("x", replace(graph.type(node.inputs[0]), halo=w.reach))
-    y = view_of("y", graph.type(node.outputs[0]))
-    args = product_args(conv._igemm_args(node, w, 1, x, y), node)
-    columns = graph.type(node.inputs[1]).shape[0]
-    direct = dense.cost("qslideconv", _slideconv_args(node, w, x, y), columns, target)
-    return min(direct, dense.cost("qigemm", args, columns, target))
+    y = view_of("y", replace(graph.type(node.outputs[0]), halo=Halo()))
+    weights = _four_dimensional(graph.constants[node.inputs[1]])
+    groups = node.attrs.get("group", 1)
+    product = product_args(conv._igemm_args(node, w, groups, x, y), node)
+    part = weights[: len(weights) // groups]
+    plans = [Plan("product", w.reach, groups * qproduct.cost(qproduct.cut(_matrix(part), product, target)))]
+    if groups == 1:
+        slide = dense.cost("qslideconv", _slideconv_args(node, w, x, y), len(weights), target)
+        plans.append(Plan("slide", w.reach, slide))
+        found = _winograd(node, w, weights, graph.constants[node.inputs[2]], x, y, target)
+        if found:
+            kernel, args = found
+            plans.append(Plan("winograd", qwinograd.halo(args, w.reach), kernel.cost(args, target)))
+    return min(plans, key=lambda p: p.cost)
+
+
+def halo(node: Node, graph: Graph, target: Target) -> Halo:
+    """The frame that the input of a channels-last node needs, once its algorithm is chosen."""
+    w = geometry(node, graph)
+    if node.attrs.get("algorithm") != "winograd":
+        return w.reach
+    return plan(node, graph, target).halo
+
+
+def _winograd(
+    node: Node, w: Window, weights: Array, bias: Array, x: View, y: View, target: Target
+) -> tuple[Kernel, ArgValues] | None:
+    ones = (w.stride_y, w.stride_x, w.dilation_y, w.dilation_x)
+    if (w.taps_y, w.taps_x) != (3, 3) or ones != (1, 1, 1, 1) or not qwinograd.fits(weights, bias):
+        return None
+    strides = {k: v for k, v in conv._strides(w, x, y).items() if not k.startswith("x_tap")}
+    found: list[tuple[float, Kernel, ArgValues]] = []
+    for nb in dense.block_widths(target, "qigemm"):
+        args = strides | output_args(node) | {"channels": w.channels, "n": len(weights), "nb": nb}
+        kernel = table.pick("qwinograd", args, target)
+        if kernel:
+            found.append((kernel.cost(args, target), kernel, args))
+    return min(found, key=lambda f: f[0])[1:] if found else None
 
 
 def _depthwise(node: Node, graph: Graph) -> bool:
@@ -132,41 +150,40 @@ def _matrix(weights: Array) -> Array:
     return weights.transpose(2, 3, 1, 0).reshape(-1, weights.shape[0])
 
 
-def _product_cost(weights: Array, args: Callable[[int, int], ArgValues], target: Target) -> float:
-    """Modelled slots as a product: these very weights decide how many of them can be summed in int16."""
-    matrix, total = _matrix(weights), 0.0
-    for first, count, nb, kernel in dense.segments("qigemm", args, matrix.shape[1], target):
-        given = args(count, nb)
-        packed = qigemm.pack(matrix[:, first : first + count], given, exact=qigemm.groups_in_int16(kernel))
-        total += qigemm.packed_cost(kernel, packed, given, target)
-    return total
+def _four_dimensional(weights: Array) -> Array:
+    return weights[:, :, None, :] if weights.ndim == 3 else weights
 
 
 def lower(node: Node, low: Lowering) -> None:
-    """The depthwise kernel where it fits; of one group the cheaper of direct convolution and product; else products."""
+    """Emit the kernels of the algorithm that the plan chose."""
     w = geometry(node, low.graph)
-    weights, bias, scale = (low.constant(i) for i in node.inputs[1:4])
-    if weights is None or bias is None or scale is None:
+    given, bias, scale = (low.constant(i) for i in node.inputs[1:4])
+    if given is None or bias is None or scale is None:
         raise AssertionError("pf.QConv has constant weights, bias and scale")
-    if weights.ndim == 3:
-        weights = weights[:, :, None, :]
+    weights = _four_dimensional(given)
+    algorithm = node.attrs.get("algorithm") or plan(node, low.graph, low.target).algorithm
     y = low.out(node.outputs[0])
     x = first_tap(low.view(node.inputs[0]), w)
-    if _depthwise(node, low.graph) and _lower_depthwise(node, low, w, x, weights, bias, scale, y):
+    if algorithm == "depthwise" and _lower_depthwise(node, low, w, x, weights, bias, scale, y):
+        return
+    if algorithm == "slide":
+        _lower_slideconv(node, low, _slideconv_args(node, w, x, y), x, weights, bias, scale, y)
+        return
+    if algorithm == "winograd" and (found := _winograd(node, w, weights, bias, x, y, low.target)):
+        kernel, args = found
+        packed = low.weights(qwinograd.pack(weights, int(args["nb"])))  # type: ignore[arg-type]
+        scratch = low.scratch(node, qwinograd.scratch_bytes(kernel, args))
+        operands = [x, packed, low.weights(bias), low.weights(scale), y, scratch]
+        low.call_kernel(node, kernel, args, operands, macs=w.pixels * weights.size)
         return
     groups = node.attrs.get("group", 1)
     columns, depth = weights.shape[0] // groups, w.channels // groups
-    given = product_args(conv._igemm_args(node, w, groups, x, y), node)
-    direct = _slideconv_args(node, w, x, y)
-    price = dense.cost("qslideconv", direct, columns, low.target) if groups == 1 else np.inf
-    if np.isfinite(price) and price < _product_cost(weights, given, low.target):
-        _lower_slideconv(node, low, direct, x, weights, bias, scale, y)
-        return
+    product = product_args(conv._igemm_args(node, w, groups, x, y), node)
     for g in range(groups):
         part = slice(g * columns, (g + 1) * columns)
-        emit_product(
-            node, low, given, replace(x, offset=x.offset + g * depth), _matrix(weights[part]), bias[part], scale[part],
-            replace(y, offset=y.offset + g * columns),
+        qproduct.emit(
+            node, low, product, replace(x, offset=x.offset + g * depth), _matrix(weights[part]), bias[part],
+            scale[part], replace(y, offset=y.offset + g * columns),
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from pilotfish.compiler.graph import Node
 from pilotfish.compiler.graph.ir import Array
 from pilotfish.compiler.kernels import qgemv, table
-from pilotfish.compiler.ops import dense, linear, qconv
+from pilotfish.compiler.ops import linear, qconv, qproduct
 from pilotfish.compiler.ops.lowering import Lowering
 from pilotfish.compiler.ops.registry import Operator
 
@@ -32,11 +32,11 @@ def lower(node: Node, low: Lowering) -> None:
     if rows == 1:
         given = qgemv.args(weights, **qconv.output_args(node))
         kernel = table.pick("qgemv", given, low.target)
-        if kernel and kernel.cost(given, low.target) <= dense.cost("qigemm", args, columns, low.target):
+        if kernel and kernel.cost(given, low.target) <= qproduct.cost(qproduct.cut(weights, args, low.target)):
             operands = [x, low.weights(qgemv.pack(weights)), low.weights(bias), low.weights(scale), y]
             low.call_kernel(node, kernel, given, operands, macs=depth * columns)
             return
-    qconv.emit_product(node, low, args, x, weights, bias, scale, y)
+    qproduct.emit(node, low, args, x, weights, bias, scale, y)
 
 
 def meaning(node: Node, inputs: Sequence[Array | None]) -> list[Array]:

@@ -78,7 +78,7 @@ def _cheaper(conv: Node, graph: Graph, target: Target) -> bool:
         },
     )
     node = conv.with_attrs(layout=CHANNELS_LAST)
-    apart = qconv.cost(node, last, target) if integer else plan(node, last, target).cost
+    apart = qconv.plan(node, last, target).cost if integer else plan(node, last, target).cost
     apart += batch * (rows // 2) * (cols // 2) * ceil(columns / target.lanes) * _POOL_SLOTS
     return kernel.cost(args, target) < apart
 

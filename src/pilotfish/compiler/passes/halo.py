@@ -9,8 +9,7 @@ from dataclasses import replace
 
 from pilotfish.compiler.graph import Graph, Halo, Node
 from pilotfish.compiler.graph.ir import Builder
-from pilotfish.compiler.ops import qconv
-from pilotfish.compiler.ops.conv import plan
+from pilotfish.compiler.ops import conv, qconv
 from pilotfish.compiler.ops.registry import CHANNELS_LAST, operators
 from pilotfish.compiler.targets import Target
 
@@ -20,7 +19,7 @@ def choose_algorithms(graph: Graph, target: Target) -> Graph:
     return replace(
         graph,
         nodes=tuple(
-            node.with_attrs(algorithm=plan(node, graph, target).algorithm) if _is_conv(node) else node
+            node.with_attrs(algorithm=made.algorithm) if (made := _plan(node, graph, target)) else node
             for node in graph.nodes
         ),
     )
@@ -66,14 +65,17 @@ def place_halos(graph: Graph, target: Target) -> Graph:
     return builder.finish()
 
 
-def _is_conv(node: Node) -> bool:
-    return node.op == "Conv" and node.attrs.get("layout") == CHANNELS_LAST
+def _plan(node: Node, graph: Graph, target: Target) -> conv.Plan | qconv.Plan | None:
+    """How a convolution will run; None for other nodes."""
+    if node.attrs.get("layout") != CHANNELS_LAST or node.op not in ("Conv", "pf.QConv"):
+        return None
+    return conv.plan(node, graph, target) if node.op == "Conv" else qconv.plan(node, graph, target)
 
 
 def _need(node: Node, graph: Graph, target: Target) -> Halo:
     """The halo that a node reads around its first input."""
-    if _is_conv(node) and node.attrs.get("input_layout") != "NCHW":
-        return plan(node, graph, target).halo
-    if node.op == "pf.QConv" and node.attrs.get("layout") == CHANNELS_LAST:
-        return qconv.halo(node, graph)
-    return Halo()
+    if node.attrs.get("layout") != CHANNELS_LAST or node.attrs.get("input_layout") == "NCHW":
+        return Halo()
+    if node.op == "pf.QConv":
+        return qconv.halo(node, graph, target)
+    return conv.plan(node, graph, target).halo if node.op == "Conv" else Halo()
