@@ -106,9 +106,23 @@ def computing() -> Iterator[Example]:
     yield example("and a clamp", clipped, {"x": floats(1, 4, 5, 6)}, w=floats(4, 3, 3, 3))
 
 
+def folding() -> Iterator[Example]:
+    """What goes into weights: each with as many rows as columns, so that a wrong axis would fit."""
+    after = [node("ConvTranspose", ["x", "w", "b"], ["c"], group=3), node("BatchNormalization", ["c", *"stmv"], ["y"])]
+    rest = {n: floats(6) for n in "stm"} | {"v": np.abs(floats(6)), "w": floats(6, 2, 3, 3), "b": floats(6)}
+    yield example("into a grouped ConvTranspose", after, {"x": floats(2, 6, 4, 5)}, **rest)
+    for label, shape in (("rows", (5, 1)), ("columns", (5,)), ("all", (5, 5))):
+        nodes = [node("MatMul", ["x", "w"], ["c"]), node("Mul", ["c", "s"], ["y"])]
+        yield example(f"scaled {label} of a product", nodes, {"x": floats(2, 5, 7)}, w=floats(7, 5), s=floats(*shape))
+    nodes = [node("MatMul", ["x", "w"], ["c"]), node("BatchNormalization", ["c", *"stmv"], ["y"])]
+    rest = {n: floats(5) for n in "stm"} | {"v": np.abs(floats(5)), "w": floats(7, 5)}
+    yield example("normalized rows of a product", nodes, {"x": floats(2, 5, 7)}, **rest)
+    yield example("normalized product", nodes, {"x": floats(4, 7)}, **rest)
+
+
 @pytest.mark.parametrize(("target", "vlen"), [("host", None), ("rv64gcv", 128), ("rv64gcv", 512)])
 def test_long_tail(target: str, vlen: int | None) -> None:
-    assert_agree([*recurrent(), *moving(), *computing()], targets.load(target), vlen, relative=1e-4)
+    assert_agree([*recurrent(), *moving(), *computing(), *folding()], targets.load(target), vlen, relative=1e-4)
 
 
 @pytest.mark.parametrize(

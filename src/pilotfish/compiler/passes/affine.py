@@ -10,11 +10,11 @@ import numpy as np
 from pilotfish.compiler.graph import Graph, Node
 from pilotfish.compiler.graph.ir import Array, Builder
 
-_WEIGHTED = frozenset({"Conv", "pf.Linear"})
+_WEIGHTED = frozenset({"Conv", "ConvTranspose", "pf.Linear"})
 
 
 def fold_affine(graph: Graph) -> Graph:
-    """Fold BatchNormalization, and Mul or Add of per-channel constants, into the Conv or pf.Linear before it.
+    """Fold BatchNormalization, and Mul or Add of per-channel constants, into the weights before it.
 
     Done only where the producer's output has no other reader and no clamp. Computed in float64.
     """
@@ -34,17 +34,17 @@ def _candidates(graph: Graph) -> Iterator[tuple[Node, Node, Array, Array]]:
                 continue
             if len(consumers[value]) != 1 or any(i and i not in graph.constants for i in maker.inputs[1:]):
                 continue
-            affine = _affine(node, value, graph)
+            rank = len(graph.type(value).shape)
+            affine = _affine(node, value, rank - 1 if maker.op == "pf.Linear" else 1, graph)
             if affine is not None:
                 yield maker, node, *affine
 
 
-def _affine(node: Node, value: str, graph: Graph) -> tuple[Array, Array] | None:
+def _affine(node: Node, value: str, channel_axis: int, graph: Graph) -> tuple[Array, Array] | None:
     """(scale, shift) per channel, in float64, if the node is such a map of ``value``."""
     rank = len(graph.type(value).shape)
-    channel_axis = 1 if rank > 2 else rank - 1
     channels = graph.type(value).shape[channel_axis]
-    if node.op == "BatchNormalization" and value == node.inputs[0] and rank > 2:
+    if node.op == "BatchNormalization" and value == node.inputs[0] and channel_axis == 1:
         arrays = [graph.constants.get(i) for i in node.inputs[1:5]]
         if any(a is None for a in arrays) or node.attrs.get("training_mode"):
             return None
@@ -68,8 +68,14 @@ def _fold(graph: Graph, maker: Node, node: Node, scale: Array, shift: Array) -> 
     weights = np.asarray(graph.constants[maker.inputs[1]], np.float64)
     has_bias = len(maker.inputs) > 2 and maker.inputs[2]
     bias = np.asarray(graph.constants[maker.inputs[2]], np.float64) if has_bias else np.zeros(len(scale))
-    channel_last = maker.op == "pf.Linear"
-    weights = weights * (scale if channel_last else scale.reshape(-1, *(1,) * (weights.ndim - 1)))
+    if maker.op == "Conv":
+        weights = weights * scale.reshape(-1, *(1,) * (weights.ndim - 1))
+    elif maker.op == "ConvTranspose":  # [groups * depth, columns of a group, taps...]
+        groups = int(maker.attrs.get("group", 1))
+        split = weights.reshape(groups, -1, *weights.shape[1:])
+        weights = (split * scale.reshape(groups, 1, -1, *(1,) * (weights.ndim - 2))).reshape(weights.shape)
+    else:
+        weights = weights * scale
     w = builder.constant(f"{maker.name}.w", weights.astype(np.float32))
     b = builder.constant(f"{maker.name}.b", (bias * scale + shift).astype(np.float32))
     for each in graph.nodes:
