@@ -1,4 +1,4 @@
-"""``--precision fp16``: right within what float16 can hold, half as large, and refused where a core does not have it."""
+"""``--precision fp16``: right within what float16 can hold, half as large, refused where a core does not have it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,8 @@ def test_what_has_no_float16_form_runs_in_float32_between(tmp_path: Path) -> Non
     ]
     network = model(
         nodes, (2, 5, 9, 11), (2, 14),
-        w=RNG.standard_normal((8, 5, 3, 3)) / 6, w2=RNG.standard_normal((7, 8, 3, 3)) / 8, s=RNG.uniform(5, 9, (8, 1, 1)),
+        w=RNG.standard_normal((8, 5, 3, 3)) / 6, w2=RNG.standard_normal((7, 8, 3, 3)) / 8,
+        s=RNG.uniform(5, 9, (8, 1, 1)),
     )  # fmt: skip
     half = pilotfish.compile(network, target="sifive-x280", output=tmp_path / "out", precision="fp16")
     assert half.verify(runs=3).relative <= 1e-2
@@ -109,8 +110,12 @@ def test_what_has_no_float16_form_runs_in_float32_between(tmp_path: Path) -> Non
 
 ELEMENTWISE = {
     "arithmetic": [node("Add", "a b", "c"), node("Mul", "c a", "d"), node("Sub", "d b", "e"), node("Max", "e b", "f")],
-    "by numbers": [node("Mul", "a two", "c"), node("Add", "c one", "d"), node("Div", "one d", "e"), node("Min", "e a", "f")],
-    "clamped": [node("Relu", "a", "c"), node("HardSigmoid", "b", "d"), node("Mul", "c d", "e"), node("Clip", "e zero two", "f")],
+    "by numbers": [
+        node("Mul", "a two", "c"), node("Add", "c one", "d"), node("Div", "one d", "e"), node("Min", "e a", "f"),
+    ],
+    "clamped": [
+        node("Relu", "a", "c"), node("HardSigmoid", "b", "d"), node("Mul", "c d", "e"), node("Clip", "e zero two", "f"),
+    ],
     "masks": [node("Greater", "a b", "c"), node("Where", "c a b", "d"), node("Neg", "d", "e"), node("Abs", "e", "f")],
     "functions": [node("Exp", "a", "c"), node("Tanh", "b", "d"), node("Mul", "c d", "e"), node("Erf", "e", "f")],
 }  # fmt: skip
@@ -126,7 +131,8 @@ def test_elementwise_operators(name: str, tmp_path: Path) -> None:
         node("Conv", "f u", "y"),
     ]
     network = model(
-        nodes, (1, 6, 5, 7), (1, 4, 5, 7), v=RNG.standard_normal((10, 6, 1, 1)) / 3, w=RNG.standard_normal((10, 6, 1, 1)) / 3,
+        nodes, (1, 6, 5, 7), (1, 4, 5, 7),
+        v=RNG.standard_normal((10, 6, 1, 1)) / 3, w=RNG.standard_normal((10, 6, 1, 1)) / 3,
         u=RNG.standard_normal((4, 10, 1, 1)) / 4, one=3.0, two=0.7, zero=0.1,
     )  # fmt: skip
     half = pilotfish.compile(network, target="spacemit-k1", output=tmp_path / "out", precision="fp16")

@@ -14,7 +14,7 @@ from math import ceil
 
 import numpy as np
 
-from pilotfish.compiler.kernels import dwconv, firstconv, gemv, igemm, pool
+from pilotfish.compiler.kernels import dwconv, firstconv, gemv, igemm, pool, winograd
 from pilotfish.compiler.kernels.table import ArgValues, Array, Case, Kernel
 from pilotfish.compiler.targets import Target
 
@@ -102,4 +102,33 @@ def _rows() -> Iterator[Kernel]:
         yield half(row, ulp=1.0, **mean)
 
 
-KERNELS = tuple(_rows())
+WINOGRAD_CHANNELS = 128
+"""Most channels that Winograd convolutions sum in f16; their errors are then no larger than those of direct sums."""
+
+
+def _winograd_cases(rng: np.random.Generator, *, row: Kernel, made: Kernel) -> Iterator[Case]:
+    for case in _cases(rng, row=row):
+        scratch = rng.standard_normal(winograd.scratch_bytes(made, case.args) // 2).astype(_F16)
+        yield replace(case, buffers=(*case.buffers[:4], scratch))
+
+
+def _winograd_supports(args: ArgValues, _target: Target) -> bool:
+    return int(args["channels"]) <= WINOGRAD_CHANNELS  # type: ignore[arg-type]
+
+
+def _winograd_cost(args: ArgValues, target: Target, *, lmul: int) -> float:
+    return winograd._vector_cost(args, doubled(target), tile=2, lmul=lmul, size=2)
+
+
+def _winograd() -> Iterator[Kernel]:
+    """F(2x2, 3x3) only; besides for narrow layers, since twice as many columns fit a register."""
+    rows = [row for row in winograd.KERNELS if winograd.tile_of(row) == 2]
+    rows.append(replace(rows[0], name="f32_winograd_f2_14x1v__rvv"))
+    for row in rows:
+        made = half(row, supports=_winograd_supports, ulp=8.0)
+        lmul = int(row.name[-7]) if row.isa == "rvv" else 0
+        cost = {"cost": partial(_winograd_cost, lmul=lmul)} if row.isa == "rvv" else {}
+        yield replace(made, cases=partial(_winograd_cases, row=row, made=made), **cost)  # type: ignore[arg-type]
+
+
+KERNELS = (*_rows(), *_winograd())

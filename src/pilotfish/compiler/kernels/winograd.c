@@ -1,15 +1,18 @@
 /* Winograd convolution F(4x4, 3x3) and F(2x2, 3x3), after Lavin and Gray, "Fast Algorithms for Convolutional Neural
  * Networks" (2015), with the points 0, 1, -1, 2, -2. For a strip of tiles at a time: transform inputs, one matrix
- * product for each of the tile's 36 (16) elements, transform results. winograd.h has the arguments. */
+ * product for each of the tile's 36 (16) elements, transform results. winograd.h has the arguments.
+ *
+ * In f16 only F(2x2, 3x3): its factors are 1, and its errors near those of the direct sum. F(4x4, 3x3) loses ten times
+ * as much, some percent. */
 #include "winograd.h"
 
 #include <math.h>
 
-#include "pf_kernel.h"
+#include "pf_real.h"
 
 /* Transformed inputs lie in rows of PITCH channels, a constant, so that one pointer reaches those of all tiles of a
  * matrix product. Up to half of that, two elements share a row. */
-enum { PITCH = 32, CACHE_LINE = 16, CACHED = 4096 }; /* floats */
+enum { PITCH = 128 / sizeof(pf_real), CACHE_LINE = 64 / sizeof(pf_real), CACHED = 16384 / sizeof(pf_real) };
 /* Tiles side by side that are transformed together, so that inputs in two of them are transformed once. */
 enum { RUN = 4 };
 
@@ -24,24 +27,24 @@ struct pass {
 };
 
 /* Only `valid` places are written. */
-typedef void pass_fn(const struct pass *p, const float *src, float *dst, int32_t count, int32_t groups,
+typedef void pass_fn(const struct pass *p, const pf_real *src, pf_real *dst, int32_t count, int32_t groups,
                      int32_t valid, size_t vl);
 
 struct layer {
     const pf_winograd_args *args;
-    int32_t tile, elements; /* rows of an output tile; (tile + 2) squared */
-    int32_t across, down;   /* tiles in a picture's row, in its column */
-    int32_t strip;          /* tiles at a time */
-    int32_t depth;          /* rows of w for each element */
-    int64_t v_even, v_odd;  /* from even and odd elements of the transformed input to the next one */
-    int64_t v_block;        /* from PITCH channels to the next */
-    int64_t m_step;         /* from an element of the products to the next */
-    float *v, *m, *between; /* scratch: transformed input, products, and what lies between two passes */
+    int32_t tile, elements;   /* rows of an output tile; (tile + 2) squared */
+    int32_t across, down;     /* tiles in a picture's row, in its column */
+    int32_t strip;            /* tiles at a time */
+    int32_t depth;            /* rows of w for each element */
+    int64_t v_even, v_odd;    /* from even and odd elements of the transformed input to the next one */
+    int64_t v_block;          /* from PITCH channels to the next */
+    int64_t m_step;           /* from an element of the products to the next */
+    pf_real *v, *m, *between; /* scratch: transformed input, products, and what lies between two passes */
 };
 
 /* m[element][tile][column] = v[element][tile][channel] * w[element][channel][column], and bias where all outputs of
  * a tile take an element as it is. */
-typedef void product_fn(const struct layer *l, const float *w, const float *bias, int32_t tiles,
+typedef void product_fn(const struct layer *l, const pf_real *w, const pf_real *bias, int32_t tiles,
                         int32_t columns);
 
 /* Tiles at a time: 14 or 28, both multiples of what a matrix product takes at once, or all if there are few more. Few
@@ -54,7 +57,7 @@ static int32_t strip_of(const struct layer *l, int32_t total) {
     return total <= most + most / 2 ? total : most;
 }
 
-static struct layer laid_out(const pf_winograd_args *a, int32_t tile, float *scratch) {
+static struct layer laid_out(const pf_winograd_args *a, int32_t tile, pf_real *scratch) {
     struct layer l = {.args = a, .tile = tile, .elements = (tile + 2) * (tile + 2)};
     l.across = (a->cols + tile - 1) / tile;
     l.down = (a->rows + tile - 1) / tile;
@@ -100,7 +103,7 @@ static struct place after(const struct layer *l, struct place at, int32_t tiles)
 
 /* A run of tiles through both directions of the input's transform. */
 static void transform_in(const struct layer *l, const struct method *f, const struct pass p[2],
-                         const float *x, float *v, int32_t run) {
+                         const pf_real *x, pf_real *v, int32_t run) {
     const int32_t t = l->tile + 2, channels = l->args->channels, wide = channels > f->narrow;
     const int32_t most = PF_MIN(wide ? f->wide : f->narrow, PITCH);
     pass_fn *const in = wide ? f->wide_in : f->in;
@@ -113,7 +116,7 @@ static void transform_in(const struct layer *l, const struct method *f, const st
 
 /* ... of the output's; `rows` and `cols` of its outputs are inside the picture. */
 static void transform_out(const struct layer *l, const struct method *f, const struct pass p[2],
-                          const float *m, float *y, int32_t columns, int32_t run, int32_t rows,
+                          const pf_real *m, pf_real *y, int32_t columns, int32_t run, int32_t rows,
                           int32_t cols) {
     const int32_t wide = columns > f->narrow, most = PF_MIN(wide ? f->wide : f->narrow, PITCH);
     pass_fn *const out = wide ? f->wide_out : f->out;
@@ -139,7 +142,7 @@ static void convolve(const pf_winograd_args *a, void *const *buf, const struct m
          (a->lo > -INFINITY || a->hi < INFINITY) + (a->hi < INFINITY), a->lo, a->hi},
     };
     if (l.depth > a->channels) {
-        PF_ROLLED for (float *v = l.v; v < l.m; v++) *v = 0;
+        PF_ROLLED for (pf_real *v = l.v; v < l.m; v++) *v = 0;
     }
     struct place begin = {0, 0, 0}, at = begin;
     int32_t run;
@@ -147,18 +150,18 @@ static void convolve(const pf_winograd_args *a, void *const *buf, const struct m
         const int32_t tiles = PF_MIN(l.strip, total - first);
         PF_ROLLED for (int32_t i = 0; i < tiles; i += run, at = after(&l, at, run)) {
             run = PF_MIN(PF_MIN(RUN, tiles - i), l.across - at.col);
-            const float *x = (const float *)buf[0] + at.image * a->x_batch_stride;
+            const pf_real *x = (const pf_real *)buf[0] + at.image * a->x_batch_stride;
             x += at.row * tile * a->x_row_stride + at.col * tile * a->x_col_stride;
             transform_in(&l, f, in, x, l.v + i * PITCH, run);
         }
-        const float *w = buf[1];
+        const pf_real *w = buf[1];
         PF_ROLLED for (int32_t n = 0; n < a->n; n += a->nb, w += (int64_t)l.elements * l.depth * a->nb) {
             const int32_t columns = PF_MIN(a->nb, a->n - n);
-            f->product(&l, w, (const float *)buf[2] + n, tiles, columns);
+            f->product(&l, w, (const pf_real *)buf[2] + n, tiles, columns);
             at = begin;
             PF_ROLLED for (int32_t i = 0; i < tiles; i += run, at = after(&l, at, run)) {
                 run = PF_MIN(PF_MIN(RUN, tiles - i), l.across - at.col);
-                float *y = (float *)buf[3] + at.image * a->y_batch_stride + n;
+                pf_real *y = (pf_real *)buf[3] + at.image * a->y_batch_stride + n;
                 y += at.row * tile * a->y_row_stride + at.col * tile * a->y_col_stride;
                 transform_out(&l, f, out, l.m + i * (int64_t)a->nb, y, columns, run,
                               PF_MIN(tile, a->rows - at.row * tile),
@@ -169,7 +172,7 @@ static void convolve(const pf_winograd_args *a, void *const *buf, const struct m
     }
 }
 
-#if PF_RVV
+#if PF_RVV_REALS
 
 #define PF_JOIN(a, b, c) PF_JOIN_(a, b, c)
 #define PF_JOIN_(a, b, c) a##b##c
@@ -198,11 +201,11 @@ struct product {
     int32_t blocks;     /* of PITCH channels */
     int32_t last_quads; /* of channels in the last one */
     int32_t plain;      /* the element that all outputs of a tile take with factor 1: bias is added there */
-    const float *bias;
+    const pf_real *bias;
 };
 
 /* `count` elements from `element` on, whose inputs, weights and products begin at v, w and m. */
-typedef void tile_fn(const struct product *p, const float *v, const float *w, float *m, int32_t element,
+typedef void tile_fn(const struct product *p, const pf_real *v, const pf_real *w, pf_real *m, int32_t element,
                      int32_t count);
 
 #define LMUL 4
@@ -251,6 +254,31 @@ typedef void tile_fn(const struct product *p, const float *v, const float *w, fl
 #define ROLL ROLL14
 #include "winograd_tile.h"
 #undef LMUL
+#ifdef PF_F16 /* twice as many channels fit a register */
+#define LMUL 1
+#define ROWS 2
+#define ROLL ROLL2
+#include "winograd_tile.h"
+#define ROWS 4
+#define ROLL ROLL4
+#include "winograd_tile.h"
+#define ROWS 6
+#define ROLL ROLL6
+#include "winograd_tile.h"
+#define ROWS 8
+#define ROLL ROLL8
+#include "winograd_tile.h"
+#define ROWS 10
+#define ROLL ROLL10
+#include "winograd_tile.h"
+#define ROWS 12
+#define ROLL ROLL12
+#include "winograd_tile.h"
+#define ROWS 14
+#define ROLL ROLL14
+#include "winograd_tile.h"
+#undef LMUL
+#endif
 
 static tile_fn *const TILES_M4[7] = {tile_m4_1, tile_m4_2, tile_m4_3, tile_m4_4,
                                      tile_m4_5, tile_m4_6, tile_m4_7};
@@ -259,8 +287,8 @@ static tile_fn *const TILES_M2[7] = {tile_m2_2,  tile_m2_4,  tile_m2_6, tile_m2_
 
 /* In units of rows (1 or 2), the tiles are split evenly among as few calls as possible. With several of them, they
  * follow each other after as many elements as have their weights in a first-level cache. */
-static void product(const struct layer *l, const float *w, const float *bias, int32_t tiles, int32_t columns,
-                    tile_fn *const *tile, int32_t unit, int32_t vlmax) {
+static void product(const struct layer *l, const pf_real *w, const pf_real *bias, int32_t tiles,
+                    int32_t columns, tile_fn *const *tile, int32_t unit, int32_t vlmax) {
     const int32_t units = (tiles + unit - 1) / unit, calls = (units + 6) / 7, low = units / calls;
     const int32_t taller = units % calls, elements = l->elements;
     const int32_t nb = l->args->nb, channels = l->args->channels;
@@ -276,8 +304,8 @@ static void product(const struct layer *l, const float *w, const float *bias, in
         p.bias = bias + column;
         PF_ROLLED for (int32_t e = 0; e < elements; e += some) {
             const int64_t pairs = e / 2 * (p.v_even + p.v_odd);
-            const float *v = l->v + pairs + e % 2 * p.v_even, *w_some = w + e * p.w_element + column;
-            float *m = l->m + e * p.m_element + column;
+            const pf_real *v = l->v + pairs + e % 2 * p.v_even, *w_some = w + e * p.w_element + column;
+            pf_real *m = l->m + e * p.m_element + column;
             PF_ROLLED for (int32_t i = 0; i < calls; i++) {
                 const int32_t height = low + (i < taller);
                 tile[height - 1](&p, v, w_some, m, e, PF_MIN(some, elements - e));
@@ -288,15 +316,29 @@ static void product(const struct layer *l, const float *w, const float *bias, in
     }
 }
 
-static void product_m4(const struct layer *l, const float *w, const float *bias, int32_t tiles,
+static void product_m4(const struct layer *l, const pf_real *w, const pf_real *bias, int32_t tiles,
                        int32_t columns) {
-    product(l, w, bias, tiles, columns, TILES_M4, 1, (int32_t)__riscv_vsetvlmax_e32m4());
+    product(l, w, bias, tiles, columns, TILES_M4, 1, (int32_t)PF_VLMAX_REAL(4));
 }
 
-static void product_m2(const struct layer *l, const float *w, const float *bias, int32_t tiles,
+static void product_m2(const struct layer *l, const pf_real *w, const pf_real *bias, int32_t tiles,
                        int32_t columns) {
-    product(l, w, bias, tiles, columns, TILES_M2, 2, (int32_t)__riscv_vsetvlmax_e32m2());
+    product(l, w, bias, tiles, columns, TILES_M2, 2, (int32_t)PF_VLMAX_REAL(2));
 }
+
+#ifdef PF_F16
+static tile_fn *const TILES_M1[7] = {tile_m1_2,  tile_m1_4,  tile_m1_6, tile_m1_8,
+                                     tile_m1_10, tile_m1_12, tile_m1_14};
+
+static void product_m1(const struct layer *l, const pf_real *w, const pf_real *bias, int32_t tiles,
+                       int32_t columns) {
+    product(l, w, bias, tiles, columns, TILES_M1, 2, (int32_t)PF_VLMAX_REAL(1));
+}
+
+#define LMUL 1
+#include "winograd_pass.h"
+#undef LMUL
+#endif
 
 #define LMUL 2
 #include "winograd_pass.h"
@@ -305,23 +347,27 @@ static void product_m2(const struct layer *l, const float *w, const float *bias,
 #include "winograd_pass.h"
 #undef LMUL
 
-#define PF_WINOGRAD(F, MR, LM)                                                         \
-    void f32_winograd_f##F##_##MR##x##LM##v__rvv(const void *args, void *const *buf) { \
-        const struct method method = {F,                                               \
-                                      f##F##_in_m2,                                    \
-                                      f##F##_out_m2,                                   \
-                                      f##F##_in_m4,                                    \
-                                      f##F##_out_m4,                                   \
-                                      (int32_t)__riscv_vsetvlmax_e32m2(),              \
-                                      (int32_t)__riscv_vsetvlmax_e32m4(),              \
-                                      product_m##LM};                                  \
-        convolve(args, buf, &method);                                                  \
+#define PF_WINOGRAD(F, MR, LM, NARROW, WIDE)                                                \
+    void PF_NAME(winograd_f##F##_##MR##x##LM##v__rvv)(const void *args, void *const *buf) { \
+        const struct method method = {F,                                                    \
+                                      f##F##_in_m##NARROW,                                  \
+                                      f##F##_out_m##NARROW,                                 \
+                                      f##F##_in_m##WIDE,                                    \
+                                      f##F##_out_m##WIDE,                                   \
+                                      (int32_t)PF_VLMAX_REAL(NARROW),                       \
+                                      (int32_t)PF_VLMAX_REAL(WIDE),                         \
+                                      product_m##LM};                                       \
+        convolve(args, buf, &method);                                                       \
     }
 
-PF_WINOGRAD(4, 7, 4)
-PF_WINOGRAD(4, 14, 2)
-PF_WINOGRAD(2, 7, 4)
-PF_WINOGRAD(2, 14, 2)
+#ifdef PF_F16
+PF_WINOGRAD(2, 14, 1, 1, 2)
+#else
+PF_WINOGRAD(4, 7, 4, 2, 4)
+PF_WINOGRAD(4, 14, 2, 2, 4)
+#endif
+PF_WINOGRAD(2, 7, 4, 2, 4)
+PF_WINOGRAD(2, 14, 2, 2, 4)
 
 #endif
 
@@ -331,16 +377,17 @@ PF_WINOGRAD(2, 14, 2)
         for (int32_t i = 0; i < count; i++)                            \
             for (size_t c = 0; c < vl; c++)
 
-static void f4_in_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t groups,
-                         int32_t valid, size_t vl) {
+#ifndef PF_F16
+static void f4_in_scalar(const struct pass *p, const pf_real *src, pf_real *dst, int32_t count,
+                         int32_t groups, int32_t valid, size_t vl) {
     (void)valid;
     const int64_t step = p->src_step, even = p->dst_even, pair = even + p->dst_odd;
     PF_EACH_TIME {
-        const float *s = src + i * p->src_next + c;
+        const pf_real *s = src + i * p->src_next + c;
         const float d0 = s[0], d1 = s[step], d2 = s[2 * step], d3 = s[3 * step], d4 = s[4 * step],
                     d5 = s[5 * step];
         const float e = d4 - d2, o = 2 * (d3 - d1), f = d4 - 4 * d2, g = d3 - 4 * d1;
-        float *d = dst + i * p->dst_next + c;
+        pf_real *d = dst + i * p->dst_next + c;
         d[0] = 4 * d0 - 5 * d2 + d4;
         d[even] = f + g;
         d[pair] = f - g;
@@ -349,81 +396,85 @@ static void f4_in_scalar(const struct pass *p, const float *src, float *dst, int
         d[2 * pair + even] = 4 * d1 - 5 * d3 + d5;
     }
 }
+#endif
 
 static float clamped(const struct pass *p, float x) {
     return p->clamps ? PF_MIN(PF_MAX(x, p->lo), p->hi) : x;
 }
 
-static void f4_out_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t groups,
-                          int32_t valid, size_t vl) {
+#ifndef PF_F16
+static void f4_out_scalar(const struct pass *p, const pf_real *src, pf_real *dst, int32_t count,
+                          int32_t groups, int32_t valid, size_t vl) {
     const int64_t step = p->src_step, to = p->dst_even;
     PF_EACH_TIME {
-        const float *m = src + i * p->src_next + c;
+        const pf_real *m = src + i * p->src_next + c;
         const float a = m[step] + m[2 * step], b = m[step] - m[2 * step];
         const float e = m[3 * step] + m[4 * step], f = m[3 * step] - m[4 * step];
-        float *d = dst + i * p->dst_next + c;
+        pf_real *d = dst + i * p->dst_next + c;
         d[0] = clamped(p, m[0] + a + e);
         if (valid > 1) d[to] = clamped(p, b + 2 * f);
         if (valid > 2) d[2 * to] = clamped(p, a + 4 * e);
         if (valid > 3) d[3 * to] = clamped(p, m[5 * step] + b + 8 * f);
     }
 }
+#endif
 
-static void f2_in_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t groups,
-                         int32_t valid, size_t vl) {
+static void f2_in_scalar(const struct pass *p, const pf_real *src, pf_real *dst, int32_t count,
+                         int32_t groups, int32_t valid, size_t vl) {
     (void)valid;
     const int64_t step = p->src_step, even = p->dst_even, pair = even + p->dst_odd;
     PF_EACH_TIME {
-        const float *s = src + i * p->src_next + c;
+        const pf_real *s = src + i * p->src_next + c;
         const float d0 = s[0], d1 = s[step], d2 = s[2 * step], d3 = s[3 * step];
-        float *d = dst + i * p->dst_next + c;
-        d[0] = d0 - d2;
-        d[even] = d1 + d2;
-        d[pair] = d2 - d1;
-        d[pair + even] = d1 - d3;
+        pf_real *d = dst + i * p->dst_next + c;
+        d[0] = (pf_real)(d0 - d2);
+        d[even] = (pf_real)(d1 + d2);
+        d[pair] = (pf_real)(d2 - d1);
+        d[pair + even] = (pf_real)(d1 - d3);
     }
 }
 
-static void f2_out_scalar(const struct pass *p, const float *src, float *dst, int32_t count, int32_t groups,
-                          int32_t valid, size_t vl) {
+static void f2_out_scalar(const struct pass *p, const pf_real *src, pf_real *dst, int32_t count,
+                          int32_t groups, int32_t valid, size_t vl) {
     const int64_t step = p->src_step;
     PF_EACH_TIME {
-        const float *m = src + i * p->src_next + c;
-        float *d = dst + i * p->dst_next + c;
-        d[0] = clamped(p, m[0] + m[step] + m[2 * step]);
-        if (valid > 1) d[p->dst_even] = clamped(p, m[step] - m[2 * step] - m[3 * step]);
+        const pf_real *m = src + i * p->src_next + c;
+        pf_real *d = dst + i * p->dst_next + c;
+        const float m0 = m[0], m1 = m[step], m2 = m[2 * step], m3 = m[3 * step];
+        d[0] = (pf_real)clamped(p, m0 + m1 + m2);
+        if (valid > 1) d[p->dst_even] = (pf_real)clamped(p, m1 - m2 - m3);
     }
 }
 
 /* R tiles by N columns of one element; both are constants. */
-PF_INLINE void tile_scalar(const struct layer *l, const float *v, const float *w, const float *bias, float *m,
-                           const int R, const int N) {
+PF_INLINE void tile_scalar(const struct layer *l, const pf_real *v, const pf_real *w, const pf_real *bias,
+                           pf_real *m, const int R, const int N) {
     const int64_t nb = l->args->nb;
     float sum[4][4];
     for (int r = 0; r < R; r++)
-        for (int n = 0; n < N; n++) sum[r][n] = bias ? bias[n] : 0;
+        for (int n = 0; n < N; n++) sum[r][n] = bias ? (float)bias[n] : 0;
     PF_ROLLED for (int32_t k = 0; k < l->args->channels; v += l->v_block - PITCH) {
         PF_ROLLED for (const int32_t end = PF_MIN(k + PITCH, l->args->channels); k < end; k++, v++, w += nb) {
             for (int r = 0; r < R; r++)
-                for (int n = 0; n < N; n++) sum[r][n] += v[r * PITCH] * w[n];
+                for (int n = 0; n < N; n++) sum[r][n] += (float)v[r * PITCH] * (float)w[n];
         }
     }
     for (int r = 0; r < R; r++, m += nb)
-        for (int n = 0; n < N; n++) m[n] = sum[r][n];
+        for (int n = 0; n < N; n++) m[n] = (pf_real)sum[r][n];
 }
 
-static void product_scalar(const struct layer *l, const float *w, const float *bias, int32_t tiles,
+static void product_scalar(const struct layer *l, const pf_real *w, const pf_real *bias, int32_t tiles,
                            int32_t columns) {
-    const float *v_element = l->v;
+    const pf_real *v_element = l->v;
     for (int32_t e = 0; e < l->elements; e++, w += (int64_t)l->depth * l->args->nb) {
-        const float *const b = e == l->tile + 3 ? bias : NULL;
+        const pf_real *const b = e == l->tile + 3 ? bias : NULL;
         for (int32_t i = 0, R; i < tiles; i += R) {
             R = tiles - i >= 4 ? 4 : 1;
-            const float *v = v_element + i * PITCH;
-            float *m = l->m + e * l->m_step + i * (int64_t)l->args->nb;
+            const pf_real *v = v_element + i * PITCH;
+            pf_real *m = l->m + e * l->m_step + i * (int64_t)l->args->nb;
             for (int32_t n = 0, N; n < columns; n += N) {
                 N = columns - n >= 4 ? 4 : 1;
-                const float *const bn = b ? b + n : NULL;
+                const pf_real *const bn = b ? b + n : NULL;
                 if (R == 4 && N == 4) {
                     tile_scalar(l, v, w + n, bn, m + n, 4, 4);
                 } else if (R == 4) {
@@ -439,13 +490,15 @@ static void product_scalar(const struct layer *l, const float *w, const float *b
     }
 }
 
-void f32_winograd_f4_4x4__scalar(const void *args, void *const *buf) {
+#ifndef PF_F16
+void PF_NAME(winograd_f4_4x4__scalar)(const void *args, void *const *buf) {
     static const struct method method = {4,     f4_in_scalar, f4_out_scalar, f4_in_scalar, f4_out_scalar,
                                          PITCH, PITCH,        product_scalar};
     convolve(args, buf, &method);
 }
+#endif
 
-void f32_winograd_f2_4x4__scalar(const void *args, void *const *buf) {
+void PF_NAME(winograd_f2_4x4__scalar)(const void *args, void *const *buf) {
     static const struct method method = {2,     f2_in_scalar, f2_out_scalar, f2_in_scalar, f2_out_scalar,
                                          PITCH, PITCH,        product_scalar};
     convolve(args, buf, &method);

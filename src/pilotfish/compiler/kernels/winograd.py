@@ -28,7 +28,7 @@ _G = {
     4: np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / [[24]],
     2: np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2,
 }
-_PITCH, _CACHE_LINE, _QUAD, _RUN = 32, 16, 4, 4
+_PITCH, _CACHE_LINE, _QUAD, _RUN = 32, 16, 4, 4  # the first two in f32; f16 has twice as many in as many bytes
 # Weights that do not fit in the second-level cache come from memory in every inference: slots a byte. Other
 # convolutions do not count their weights, so only what Winograd's are larger is charged.
 _SLOTS_PER_BYTE = 0.3
@@ -41,10 +41,10 @@ def tile_of(kernel: Kernel) -> int:
 
 
 def transform_weights(weights: Array, tile: int) -> Array:
-    """Weights [out, in, 3, 3] as f32[(tile + 2)², in, out], computed in float64."""
+    """Weights [out, in, 3, 3] as [(tile + 2)², in, out], computed in float64."""
     g = _G[tile]
     spread = np.einsum("ap,bq,oipq->abio", g, g, weights.astype(np.float64))
-    return np.asarray(spread.reshape(len(g) ** 2, *spread.shape[2:]), np.float32)
+    return np.asarray(spread.reshape(len(g) ** 2, *spread.shape[2:]), weights.dtype)
 
 
 def pack(kernel: Kernel, weights: Array, nb: int) -> Array:
@@ -55,10 +55,10 @@ def pack(kernel: Kernel, weights: Array, nb: int) -> Array:
     spread = transform_weights(weights, tile_of(kernel))
     elements, depth, columns = spread.shape
     blocks = ceil(columns / nb)
-    padded = np.zeros((elements, ceil(depth / _QUAD) * _QUAD, blocks * nb), np.float32)
+    padded = np.zeros((elements, ceil(depth / _QUAD) * _QUAD, blocks * nb), weights.dtype)
     padded[:, :depth, :columns] = spread
     ordered = padded.reshape(elements, -1, blocks, nb).transpose(2, 0, 1, 3).reshape(-1)
-    return np.concatenate([ordered, np.zeros(nb, np.float32)])
+    return np.concatenate([ordered, np.zeros(nb, weights.dtype)])
 
 
 def halo(kernel: Kernel, args: ArgValues, reach: Halo) -> Halo:
@@ -71,11 +71,13 @@ def scratch_bytes(kernel: Kernel, args: ArgValues) -> int:
     """Size of the scratch buffer (``laid_out`` in winograd.c)."""
     tile, a = tile_of(kernel), _ints(args)
     elements, strip = (tile + 2) ** 2, _strip(a, tile)
-    shared = a["channels"] <= _PITCH // 2
-    v_step = ceil(a["channels"] / _PITCH) * strip * _PITCH + _CACHE_LINE
-    m_step = ceil(strip / 2) * 2 * a["nb"] + _CACHE_LINE
-    between = (min(_RUN, ceil(a["cols"] / tile)) * tile + 2) * (tile + 2) * _PITCH
-    return 4 * (between + elements // (2 if shared else 1) * v_step + elements * m_step)
+    size = 2 if kernel.name.startswith("f16_") else 4
+    pitch, line = 4 * _PITCH // size, 4 * _CACHE_LINE // size
+    shared = a["channels"] <= pitch // 2
+    v_step = ceil(a["channels"] / pitch) * strip * pitch + line
+    m_step = ceil(strip / 2) * 2 * a["nb"] + line
+    between = (min(_RUN, ceil(a["cols"] / tile)) * tile + 2) * (tile + 2) * pitch
+    return size * (between + elements // (2 if shared else 1) * v_step + elements * m_step)
 
 
 def _ints(args: ArgValues) -> dict[str, int]:
@@ -121,9 +123,9 @@ def _meaning(args: ArgValues, buffers: Sequence[Array], *, tile: int) -> Mapping
     return {3: y}
 
 
-def _memory_cost(a: Mapping[str, int], tile: int, target: Target) -> float:
+def _memory_cost(a: Mapping[str, int], tile: int, target: Target, size: int = 4) -> float:
     cache = target.l2_bytes or _CACHE_IF_UNKNOWN
-    direct = 4 * 9 * a["channels"] * a["n"]
+    direct = size * 9 * a["channels"] * a["n"]
     beyond = [max(0.0, size - cache) for size in (direct * (tile + 2) ** 2 / 9, direct)]
     return _SLOTS_PER_BYTE * (beyond[0] - beyond[1])
 
@@ -135,13 +137,13 @@ _OUT = {4: (6, 10, 4), 2: (4, 4, 2)}
 _TIME, _CALL, _CHUNK = 5.0, 70.0, 60.0
 
 
-def _transform_cost(a: Mapping[str, int], tile: int, target: Target, clamps: int) -> float:
+def _transform_cost(a: Mapping[str, int], tile: int, target: Target, clamps: int, pitch: int, wide: int) -> float:
     """Slots of the transforms of one tile, of those in a run."""
     run = min(_RUN, ceil(a["cols"] / tile))
 
     def one(channels: int, counts: tuple[int, int, int], times: float) -> float:
-        lmul = 4 if channels > 2 * target.lanes else 2
-        chunks = ceil(channels / min(lmul * target.lanes, _PITCH))
+        lmul = wide if channels > wide // 2 * target.lanes else wide // 2
+        chunks = ceil(channels / min(lmul * target.lanes, pitch))
         reads, works, writes = counts
         each = (reads + writes) * (lmul + 1) + works * lmul + _TIME
         clamping = 0 if counts is _IN[tile] else tile * tile * clamps * lmul
@@ -153,31 +155,32 @@ def _transform_cost(a: Mapping[str, int], tile: int, target: Target, clamps: int
     return total + (one(rest, _OUT[tile], 2 * tile + 2) if rest else 0)
 
 
-def _product_cost(a: Mapping[str, int], tile: int, lmul: int, tiles: int) -> float:
+def _product_cost(a: Mapping[str, int], tile: int, lmul: int, tiles: int, pitch: int) -> float:
     """Slots of the matrix products of a strip of tiles, for one chunk of columns."""
     unit = 1 if lmul == 4 else 2
     rows = ceil(tiles / unit) * unit
     calls = ceil(rows / (7 * unit))
     depth = ceil(a["channels"] / _QUAD) * _QUAD
-    blocks = ceil(a["channels"] / _PITCH)
+    blocks = ceil(a["channels"] / pitch)
     elements = (tile + 2) ** 2
-    some = elements if calls == 1 else max(1, 4096 // (depth * a["nb"]))
+    some = elements if calls == 1 else max(1, 128 * pitch // (depth * a["nb"]))
     steps = depth * (rows * (lmul + 1) + calls * (lmul + 1.75))
     each = steps + rows * (lmul + 1 + blocks) + calls * (15 + 6 * blocks + lmul)
     return elements * each + ceil(elements / some) * calls * 50 + _CHUNK
 
 
-def _vector_cost(args: ArgValues, target: Target, *, tile: int, lmul: int) -> float:
-    a = _ints(args)
+def _vector_cost(args: ArgValues, target: Target, *, tile: int, lmul: int, size: int = 4) -> float:
+    a, pitch = _ints(args), 4 * _PITCH // size
     total, strip = _tiles(a, tile), _strip(a, tile)
     longest = lmul * target.lanes
     whole, rest = divmod(a["n"], a["nb"])
     chunks = whole * ceil(a["nb"] / longest) + ceil(rest / longest)
-    product = total // strip * _product_cost(a, tile, lmul, strip)
+    product = total // strip * _product_cost(a, tile, lmul, strip, pitch)
     if total % strip:
-        product += _product_cost(a, tile, lmul, total % strip)
+        product += _product_cost(a, tile, lmul, total % strip, pitch)
     clamps = 1 + int(args["hi"] != np.inf)
-    return 500.0 + total * _transform_cost(a, tile, target, clamps) + chunks * product + _memory_cost(a, tile, target)
+    transforms = total * _transform_cost(a, tile, target, clamps, pitch, 2 if lmul == 1 else 4)
+    return 500.0 + transforms + chunks * product + _memory_cost(a, tile, target, size)
 
 
 def _scalar_cost(args: ArgValues, target: Target, *, tile: int) -> float:

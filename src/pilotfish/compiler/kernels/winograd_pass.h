@@ -2,34 +2,35 @@
  * known at run time: with addresses known at compile time clang keeps so many of them that it spills. The order of
  * operations lets LMUL 4 fit in the registers. */
 
-#define F32 PF_JOIN(vfloat32m, LMUL, _t)
-#define LOAD(p) PF_JOIN(__riscv_vle32_v_f32m, LMUL, )(p, vl)
+#define VECTOR PF_VREAL(LMUL)
+#define LOAD(p) PF_LOAD_REAL(LMUL)(p, vl)
 #define NAME(f) PF_JOIN(f, LMUL, )
-#define STORE(p, x) __riscv_vse32(p, x, vl)
+#define STORE(p, x) PF_STORE_REAL(p, x, vl)
 #define CLAMP_HI(x) x = __riscv_vfmin(x, hi, vl)
 #define CLAMP_LO(x) x = __riscv_vfmax(x, lo, vl)
 
-static __attribute__((noinline)) void NAME(f4_in_m)(const struct pass *p, const float *src, float *dst,
+#ifndef PF_F16
+static __attribute__((noinline)) void NAME(f4_in_m)(const struct pass *p, const pf_real *src, pf_real *dst,
                                                     int32_t count, int32_t groups, int32_t valid, size_t vl) {
     (void)valid;
     const int64_t step = p->src_step, src_next = p->src_next, dst_next = p->dst_next;
     const int64_t even = p->dst_even, pair = even + p->dst_odd;
     PF_ROLLED for (; groups; groups--, src += p->src_group, dst += p->dst_group) {
-        const float *s = src;
-        float *d = dst;
+        const pf_real *s = src;
+        pf_real *d = dst;
         int32_t left = count;
         PF_ROLLED
         do {
-            const float *odd = s + step;
-            F32 d0 = LOAD(s), d2 = LOAD(s + 2 * step), d4 = LOAD(s + 4 * step);
+            const pf_real *odd = s + step;
+            VECTOR d0 = LOAD(s), d2 = LOAD(s + 2 * step), d4 = LOAD(s + 4 * step);
             d0 = __riscv_vfnmsac(__riscv_vfmadd(d0, 4.0f, d4, vl), 5.0f, d2, vl);
             STORE(d, d0);
-            F32 d1 = LOAD(odd), d3 = LOAD(odd + 2 * step), d5 = LOAD(odd + 4 * step);
-            F32 e = __riscv_vfsub(d4, d2, vl), o = __riscv_vfsub(d3, d1, vl);
+            VECTOR d1 = LOAD(odd), d3 = LOAD(odd + 2 * step), d5 = LOAD(odd + 4 * step);
+            VECTOR e = __riscv_vfsub(d4, d2, vl), o = __riscv_vfsub(d3, d1, vl);
             d4 = __riscv_vfnmsac(d4, 4.0f, d2, vl);
             d5 = __riscv_vfmacc(__riscv_vfnmsac(d5, 5.0f, d3, vl), 4.0f, d1, vl);
             d3 = __riscv_vfnmsac(d3, 4.0f, d1, vl);
-            float *q = d + even;
+            pf_real *q = d + even;
             STORE(q, __riscv_vfadd(d4, d3, vl));
             o = __riscv_vfmadd(o, 2.0f, e, vl); /* e + 2o */
             STORE(q + pair, o);
@@ -43,32 +44,32 @@ static __attribute__((noinline)) void NAME(f4_in_m)(const struct pass *p, const 
     }
 }
 
-static __attribute__((noinline)) void NAME(f4_out_m)(const struct pass *p, const float *src, float *dst,
+static __attribute__((noinline)) void NAME(f4_out_m)(const struct pass *p, const pf_real *src, pf_real *dst,
                                                      int32_t count, int32_t groups, int32_t valid,
                                                      size_t vl) {
     const int64_t step = p->src_step, src_next = p->src_next, next = p->dst_next;
     const int64_t to1 = valid > 1 ? p->dst_even : 0, to2 = valid > 2 ? 2 * p->dst_even : 0;
     const int64_t to3 = valid > 3 ? 3 * p->dst_even : 0;
-    const float lo = p->lo, hi = p->hi;
+    const pf_real lo = (pf_real)p->lo, hi = (pf_real)p->hi;
     const int clamps = p->clamps;
     PF_ROLLED for (; groups; groups--, src += p->src_group, dst += p->dst_group) {
-        const float *s = src;
-        float *d = dst;
+        const pf_real *s = src;
+        pf_real *d = dst;
         int32_t left = count;
         PF_ROLLED
         do {
-            const float *q = s + step;
-            F32 m1 = LOAD(q);
+            const pf_real *q = s + step;
+            VECTOR m1 = LOAD(q);
             q += step;
-            F32 m2 = LOAD(q);
+            VECTOR m2 = LOAD(q);
             q += step;
-            F32 a = __riscv_vfadd(m1, m2, vl), b = __riscv_vfsub(m1, m2, vl);
-            F32 m3 = LOAD(q);
+            VECTOR a = __riscv_vfadd(m1, m2, vl), b = __riscv_vfsub(m1, m2, vl);
+            VECTOR m3 = LOAD(q);
             q += step;
-            F32 m4 = LOAD(q);
+            VECTOR m4 = LOAD(q);
             q += step;
-            F32 c = __riscv_vfadd(m3, m4, vl), e = __riscv_vfsub(m3, m4, vl);
-            F32 m5 = LOAD(q), m0 = LOAD(s);
+            VECTOR c = __riscv_vfadd(m3, m4, vl), e = __riscv_vfsub(m3, m4, vl);
+            VECTOR m5 = LOAD(q), m0 = LOAD(s);
             m5 = __riscv_vfmacc(__riscv_vfadd(m5, b, vl), 8.0f, e, vl);
             b = __riscv_vfmacc(b, 2.0f, e, vl);
             m0 = __riscv_vfadd(__riscv_vfadd(m0, a, vl), c, vl);
@@ -94,20 +95,21 @@ static __attribute__((noinline)) void NAME(f4_out_m)(const struct pass *p, const
         } while (--left);
     }
 }
+#endif
 
-static __attribute__((noinline)) void NAME(f2_in_m)(const struct pass *p, const float *src, float *dst,
+static __attribute__((noinline)) void NAME(f2_in_m)(const struct pass *p, const pf_real *src, pf_real *dst,
                                                     int32_t count, int32_t groups, int32_t valid, size_t vl) {
     (void)valid;
     const int64_t step = p->src_step, src_next = p->src_next, dst_next = p->dst_next;
     const int64_t even = p->dst_even, pair = even + p->dst_odd;
     PF_ROLLED for (; groups; groups--, src += p->src_group, dst += p->dst_group) {
-        const float *s = src;
-        float *d = dst;
+        const pf_real *s = src;
+        pf_real *d = dst;
         int32_t left = count;
         PF_ROLLED
         do {
-            const float *q = s + step;
-            const F32 d0 = LOAD(s), d1 = LOAD(q), d2 = LOAD(q + step), d3 = LOAD(q + 2 * step);
+            const pf_real *q = s + step;
+            const VECTOR d0 = LOAD(s), d1 = LOAD(q), d2 = LOAD(q + step), d3 = LOAD(q + 2 * step);
             STORE(d, __riscv_vfsub(d0, d2, vl));
             STORE(d + even, __riscv_vfadd(d1, d2, vl));
             STORE(d + pair, __riscv_vfsub(d2, d1, vl));
@@ -118,23 +120,23 @@ static __attribute__((noinline)) void NAME(f2_in_m)(const struct pass *p, const 
     }
 }
 
-static __attribute__((noinline)) void NAME(f2_out_m)(const struct pass *p, const float *src, float *dst,
+static __attribute__((noinline)) void NAME(f2_out_m)(const struct pass *p, const pf_real *src, pf_real *dst,
                                                      int32_t count, int32_t groups, int32_t valid,
                                                      size_t vl) {
     const int64_t step = p->src_step, src_next = p->src_next, next = p->dst_next;
     const int64_t to1 = valid > 1 ? p->dst_even : 0;
-    const float lo = p->lo, hi = p->hi;
+    const pf_real lo = (pf_real)p->lo, hi = (pf_real)p->hi;
     const int clamps = p->clamps;
     PF_ROLLED for (; groups; groups--, src += p->src_group, dst += p->dst_group) {
-        const float *s = src;
-        float *d = dst;
+        const pf_real *s = src;
+        pf_real *d = dst;
         int32_t left = count;
         PF_ROLLED
         do {
-            const float *q = s + step;
-            const F32 m1 = LOAD(q), m2 = LOAD(q + step);
-            F32 m0 = __riscv_vfadd(__riscv_vfadd(LOAD(s), m1, vl), m2, vl);
-            F32 m3 = __riscv_vfsub(__riscv_vfsub(m1, m2, vl), LOAD(q + 2 * step), vl);
+            const pf_real *q = s + step;
+            const VECTOR m1 = LOAD(q), m2 = LOAD(q + step);
+            VECTOR m0 = __riscv_vfadd(__riscv_vfadd(LOAD(s), m1, vl), m2, vl);
+            VECTOR m3 = __riscv_vfsub(__riscv_vfsub(m1, m2, vl), LOAD(q + 2 * step), vl);
             if (clamps) {
                 CLAMP_LO(m0);
                 CLAMP_LO(m3);
@@ -151,7 +153,7 @@ static __attribute__((noinline)) void NAME(f2_out_m)(const struct pass *p, const
     }
 }
 
-#undef F32
+#undef VECTOR
 #undef LOAD
 #undef NAME
 #undef STORE

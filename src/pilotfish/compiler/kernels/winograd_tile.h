@@ -6,23 +6,23 @@
  * last row the weights of the next step. So at the end of PITCH channels and of the weights it reads one step too
  * far: that is still scratch, and the zeros after the weights. */
 
-#define F32 PF_JOIN(vfloat32m, LMUL, _t)
-#define ROW_LOAD(r, at) "flw %[s" #r "], " #r "*128+" #at "(%[v])\n\t"
+#define VECTOR PF_VREAL(LMUL)
+#define ROW_LOAD(r, at) PF_FL " %[s" #r "], " #r "*128+" #at "*" PF_SIZE "(%[v])\n\t"
 #define ROW_FIRST(r, at) "vfmul.vf %[c" #r "], %[x], %[s" #r "]\n\t" ROW_LOAD(r, at)
 #define ROW_STEP(r, at) "vfmacc.vf %[c" #r "], %[s" #r "], %[x]\n\t" ROW_LOAD(r, at)
-#define WEIGHTS "vle32.v %[x], (%[w])\n\tadd %[w], %[w], %[w_step]\n\t"
+#define WEIGHTS PF_VLE " %[x], (%[w])\n\tadd %[w], %[w], %[w_step]\n\t"
 #define STEP(at) ROLL(ROW_STEP, at) WEIGHTS
-#define SUM(r, _) F32 c##r;
-#define SCALAR(r, _) float s##r;
+#define SUM(r, _) VECTOR c##r;
+#define SCALAR(r, _) pf_real s##r;
 #define OUT(r, _) , [c##r] "=&vr"(c##r), [s##r] "=&f"(s##r)
 #define BIAS(r, _) c##r = __riscv_vfadd(c##r, bias, vl);
 #define STORE(r, _)             \
-    __riscv_vse32(q, c##r, vl); \
+    PF_STORE_REAL(q, c##r, vl); \
     q += m_row;
 
 /* clang-format off */
-static __attribute__((noinline)) void PF_JOIN(tile_m, LMUL, PF_JOIN(_, ROWS, ))(const struct product *p, const float *v,
-                                                                               const float *w, float *m,
+static __attribute__((noinline)) void PF_JOIN(tile_m, LMUL, PF_JOIN(_, ROWS, ))(const struct product *p, const pf_real *v,
+                                                                               const pf_real *w, pf_real *m,
                                                                                int32_t element, int32_t count) {
     const size_t vl = p->vl;
     const int64_t w_row = p->w_row * (int64_t)sizeof *w, m_row = p->m_row;
@@ -32,31 +32,31 @@ static __attribute__((noinline)) void PF_JOIN(tile_m, LMUL, PF_JOIN(_, ROWS, ))(
     PF_ROLLED do {
         ROLL(SUM, )
         ROLL(SCALAR, )
-        F32 x;
-        const float *v_at = v, *w_at = w;
+        VECTOR x;
+        const pf_real *v_at = v, *w_at = w;
         int64_t blocks = all_blocks, quads = first_quads, t = (int64_t)vl;
         __asm__ volatile(
-            "vsetvli zero, %[t], e32, m" PF_TEXT(LMUL) ", ta, ma\n\t"
+            "vsetvli zero, %[t], " PF_SEW ", m" PF_TEXT(LMUL) ", ta, ma\n\t"
             WEIGHTS
             ROLL(ROW_LOAD, 0)
-            ROLL(ROW_FIRST, 4)
+            ROLL(ROW_FIRST, 1)
             WEIGHTS
             "j 3f\n"
 
             "1:\n\t" /* the next PITCH channels */
             ROLL(ROW_LOAD, 0)
             "2:\n\t"
-            STEP(4)
+            STEP(1)
             "3:\n\t"
-            STEP(8) STEP(12) STEP(16)
-            "addi %[v], %[v], 16\n\t"
+            STEP(2) STEP(3) STEP(4)
+            "addi %[v], %[v], 4*" PF_SIZE "\n\t"
             "addi %[quads], %[quads], -1\n\t"
             "bnez %[quads], 2b\n\t"
 
             "addi %[blocks], %[blocks], -1\n\t"
             "beqz %[blocks], 4f\n\t"
             "add %[v], %[v], %[skip]\n\t"
-            "li %[quads], 8\n\t"
+            "li %[quads], 32/" PF_SIZE "\n\t"
             "addi %[t], %[blocks], -1\n\t"
             "bnez %[t], 1b\n\t"
             "mv %[quads], %[last_quads]\n\t"
@@ -67,10 +67,10 @@ static __attribute__((noinline)) void PF_JOIN(tile_m, LMUL, PF_JOIN(_, ROWS, ))(
             : [w_step] "r"(w_row), [skip] "r"(skip), [last_quads] "r"(last_quads)
             : "memory");
         if (element == p->plain) {
-            const F32 bias = PF_JOIN(__riscv_vle32_v_f32m, LMUL, )(p->bias, vl);
+            const VECTOR bias = PF_LOAD_REAL(LMUL)(p->bias, vl);
             ROLL(BIAS, )
         }
-        float *q = m;
+        pf_real *q = m;
         ROLL(STORE, )
         v += element & 1 ? p->v_odd : p->v_even;
         w += p->w_element;
@@ -80,7 +80,7 @@ static __attribute__((noinline)) void PF_JOIN(tile_m, LMUL, PF_JOIN(_, ROWS, ))(
 }
 /* clang-format on */
 
-#undef F32
+#undef VECTOR
 #undef ROW_LOAD
 #undef ROW_FIRST
 #undef ROW_STEP

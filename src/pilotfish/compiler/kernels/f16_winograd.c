@@ -1,0 +1,3 @@
+/* winograd.c in f16. */
+#define PF_F16 1
+#include "winograd.c"
