@@ -34,7 +34,7 @@ class Report:
     """What a quantized model is worth on its calibration data. *Measured* in ONNX Runtime, in float arithmetic.
 
     ``layers`` are those that add noise, the worst first. ``exact`` is the number of quantized nodes that add none
-    (pools, reshapes). ``unquantized`` are the nodes that compute in float because their operator has no int8 form here,
+    (pools, reshapes). ``unquantized`` are nodes that compute in float because their operator, or what they read, does;
     ``excluded`` those that the user or ``--auto`` left in float; the latter are ``kept``. ``snr`` is that of the
     model's outputs in dB, ``accuracy`` the share of right answers in percent, before and after.
     """
