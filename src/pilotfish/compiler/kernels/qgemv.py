@@ -85,7 +85,7 @@ def _cost(arguments: ArgValues, target: Target) -> float:
     pairs = k // (2 * chunk) if arguments["pairs"] else 0
     singles = ceil((k - pairs * 2 * chunk) / chunk)
     each = pairs * (groups * 7 + n * 12) + singles * (groups * 5 + n * 10)
-    return 90 + each + groups * 45 + n * 14 + ceil(n / (2 * target.lanes)) * 25
+    return 70 + each + groups * 40 + n * 12 + ceil(n / (2 * target.lanes)) * 25
 
 
 def _scalar_cost(arguments: ArgValues, _target: Target) -> float:

@@ -315,14 +315,16 @@ def _tile_cost(args: ArgValues, lmul: int, height: int, columns: int, size: floa
     depth, runs = taps_y * taps_x * k, taps_y * taps_x
     half, quarter = max(lmul // 2, 1), max(lmul // 4, 1)
     last = lmul * 3 + 2 * half + quarter * (2 + (lo > -128) + (hi < 127)) + 1
-    tile = 35.0 + 2 * lmul + height * (last + lmul + 3)
+    tile = 30.0 + 2 * lmul + height * (last + lmul + 3)
     if lmul == 1:
         items = float(runs * ceil(k / sum(KINDS[0])))
-        return tile + depth * (height * 2 + 3) + items * (height + 3) + 14
+        tile += depth * (height * 2 + 3) + items * (height + 3) + 14
+        return tile if height > 1 else tile + 5.5 * depth
     groups = depth / (size or _typical_size(depth, columns, k))
     row = quarter + 1 if lmul < 8 else quarter + 0.6
     items = max(groups / 1.8, float(runs))
-    tile += depth * (height * (half + 1) + row) + groups * (height * lmul + 2) + items * (height + 3) + 32
+    sections = min(items, 5.0) * _KIND_SLOTS
+    tile += depth * (height * (half + 1) + row) + groups * (height * lmul + 2) + items * (height + 3) + sections
     # Pixels that are left over have loops for all of it.
     return tile if height > 1 or lmul == 8 else tile + 4 * depth + 8 * groups
 
