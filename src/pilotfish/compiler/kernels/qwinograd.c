@@ -291,12 +291,13 @@ static void in_rvv(const struct layer *l, const int8_t *x, int16_t *v, int32_t r
     const vint32m2_t name = __riscv_vle32_v_i32m2(q, vl); \
     q += m_element;
 /* The results that lie in row i of a tile's elements: of the left column u, of the right one t. */
-#define RESULTS(i)                                                                             \
-    GET(m##i##0)                                                                               \
-    GET(m##i##1)                                                                               \
-    GET(m##i##2) GET(m##i##3)                                                                  \
-        const vint32m2_t u##i = __riscv_vadd(__riscv_vadd(m##i##0, m##i##1, vl), m##i##2, vl), \
-                         t##i = __riscv_vsub(__riscv_vsub(m##i##1, m##i##2, vl), m##i##3, vl);
+#define RESULTS(i)                                                                         \
+    GET(m##i##0)                                                                           \
+    GET(m##i##1)                                                                           \
+    GET(m##i##2)                                                                           \
+    GET(m##i##3)                                                                           \
+    const vint32m2_t u##i = __riscv_vadd(__riscv_vadd(m##i##0, m##i##1, vl), m##i##2, vl), \
+                     t##i = __riscv_vsub(__riscv_vsub(m##i##1, m##i##2, vl), m##i##3, vl);
 #define OUTPUT(name, sum)                                                                     \
     vint8mf2_t name;                                                                          \
     {                                                                                         \
@@ -325,8 +326,10 @@ static void out_rvv(const struct layer *l, const int32_t *m, const float *scale,
             const int32_t *q = from;
             RESULTS(0)
             RESULTS(1)
-            RESULTS(2) RESULTS(3) OUTPUT(y00, __riscv_vadd(__riscv_vadd(u0, u1, vl), u2, vl))
-                OUTPUT(y01, __riscv_vadd(__riscv_vadd(t0, t1, vl), t2, vl)) __riscv_vse8(to, y00, vl);
+            RESULTS(2)
+            RESULTS(3)
+            OUTPUT(y00, __riscv_vadd(__riscv_vadd(u0, u1, vl), u2, vl))
+            OUTPUT(y01, __riscv_vadd(__riscv_vadd(t0, t1, vl), t2, vl)) __riscv_vse8(to, y00, vl);
             if (left > 1) __riscv_vse8(to + y_col, y01, vl);
             if (rows > 1) {
                 OUTPUT(y10, __riscv_vsub(__riscv_vsub(u1, u2, vl), u3, vl))
