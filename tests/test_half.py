@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 import networks
 import pilotfish
 from conftest import Command, dense_model
+from pilotfish.board import run
 from pilotfish.compiler import targets
 from pilotfish.compiler.kernels import igemm, table
 from pilotfish.compiler.kernels.table import Case
-from pilotfish.errors import UsageError
+from pilotfish.errors import MachineError, UsageError
 from pilotfish.measure.kernel_harness import run_cases
 
 HALF_TARGETS = ("sifive-p670", "sifive-x280", "spacemit-k1")
@@ -161,6 +163,14 @@ def test_an_extension_can_be_added_to_a_target(tmp_path: Path) -> None:
         dense_model(), target="rv64gcv", attributes="+zfh,+zvfh", output=tmp_path / "out", precision="fp16"
     )  # fmt: skip
     assert half.verify(runs=1).passed
+
+
+def test_a_machine_without_it_is_refused_at_the_start(tmp_path: Path) -> None:
+    """QEMU refuses vectors of float16 to a core without Zfh."""
+    half = pilotfish.compile(dense_model(), target="spacemit-k1", output=tmp_path / "out", precision="fp16")
+    core = replace(half.manifest.target, qemu_cpu=half.manifest.target.qemu_cpu.replace("Zfh=true", "Zfh=false"))
+    with pytest.raises(MachineError, match=r"float16 .*Zvfh.*--precision fp32"):
+        run.run(half.program, core, {"x": np.zeros((1, 1, 8), np.float32)})
 
 
 def test_an_unknown_precision_is_refused() -> None:

@@ -35,7 +35,7 @@ pf_status NAME(_init)(instance_t *instance, void *arena, size_t arena_bytes, con
         return PF_ERR_ARENA;
     if (weights && (weights_bytes != info->weights_bytes || (uintptr_t)weights % PF_ALIGN))
         return PF_ERR_WEIGHTS;
-    pf_status machine = pf_machine_check(info->vlen_min);
+    pf_status machine = pf_machine_check(info->vlen_min, info->half);
     if (machine != PF_OK) return machine;
     instance->weights = weights ? weights : info->weights;
     instance->arena = arena;

@@ -58,6 +58,23 @@ uint32_t pf_machine_vlen(void) {
     return vlenb && elements * 4 == vlenb && vlenb <= 8192 ? (uint32_t)vlenb * 8 : 0;
 }
 
+/* vsetvli t0, x0, e16, m1, ta, ma; vfmv.f.s fa0, v0 (Zvfh), and fmv.h.x fa0, x0 (Zfhmin), which QEMU 7.2 knows only with
+ * Zfh. Both fill the bits above the float16 with ones. */
+static uint64_t read_half(void) {
+    uint64_t vector, scalar;
+    __asm__ volatile(
+        "fmv.d.x fa0, x0\n .4byte 0x0c8072d7\n .4byte 0x42001557\n fmv.x.d %0, fa0\n"
+        "fmv.d.x fa0, x0\n .4byte 0xf4000553\n fmv.x.d %1, fa0"
+        : "=&r"(vector), "=r"(scalar)
+        :
+        : "t0", "fa0");
+    return vector & scalar;
+}
+
+bool pf_machine_has_half(void) {
+    return attempt(read_half) >> 16 == 0xffffffffffff;
+}
+
 uint64_t pf_machine_cycles(void) {
     uint64_t cycles = 0;
     __asm__ volatile("csrr %0, 0xc00" : "+r"(cycles)); /* rdcycle */
@@ -85,6 +102,9 @@ bool pf_machine_is_emulated(void) {
 uint32_t pf_machine_vlen(void) {
     return 0;
 }
+bool pf_machine_has_half(void) {
+    return false;
+}
 uint64_t pf_machine_cycles(void) {
     return 0;
 }
@@ -97,8 +117,9 @@ bool pf_machine_is_emulated(void) {
 
 #endif
 
-pf_status pf_machine_check(uint32_t vlen_min) {
+pf_status pf_machine_check(uint32_t vlen_min, uint32_t half) {
     if (vlen_min == 0) return PF_OK;
     uint32_t vlen = pf_machine_vlen();
-    return vlen >= vlen_min ? PF_OK : vlen ? PF_ERR_MACHINE_VLEN : PF_ERR_MACHINE_NO_VECTOR;
+    if (vlen < vlen_min) return vlen ? PF_ERR_MACHINE_VLEN : PF_ERR_MACHINE_NO_VECTOR;
+    return half && !pf_machine_has_half() ? PF_ERR_MACHINE_NO_HALF : PF_OK;
 }

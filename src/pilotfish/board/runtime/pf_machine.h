@@ -11,8 +11,10 @@
 
 /* Length of the vector registers (RVV 1.0) in bits; 0 if there are none that this process may use. */
 uint32_t pf_machine_vlen(void);
-/* PF_OK if they have `vlen_min` bits or more; always if `vlen_min` is 0. */
-pf_status pf_machine_check(uint32_t vlen_min);
+/* Whether they take float16 (Zvfh); only to be asked where there are vector registers. */
+bool pf_machine_has_half(void);
+/* PF_OK if they have `vlen_min` bits or more and, if `half`, take float16; always if `vlen_min` is 0. */
+pf_status pf_machine_check(uint32_t vlen_min, uint32_t half);
 /* Whether the program may read its cycle counter: Linux allows it or not. */
 bool pf_machine_has_cycles(void);
 

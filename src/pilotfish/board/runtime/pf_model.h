@@ -29,7 +29,8 @@ typedef enum {
     PF_ERR_ARENA,             /* the arena is too small or not aligned to PF_ALIGN */
     PF_ERR_WEIGHTS,           /* the weights are of another size than the model's */
     PF_ERR_MACHINE_NO_VECTOR, /* the program needs the V extension and the machine has none */
-    PF_ERR_MACHINE_VLEN       /* the machine's vector registers are shorter than the program allows */
+    PF_ERR_MACHINE_VLEN,      /* the machine's vector registers are shorter than the program allows */
+    PF_ERR_MACHINE_NO_HALF /* the program computes in vectors of float16 (Zvfh), which the machine has not */
 } pf_status;
 
 /* Bytes that the arena and the weights are aligned to. Inputs and outputs need the alignment of an element. */
@@ -58,6 +59,7 @@ typedef struct {
     size_t weights_bytes;
     const unsigned char *weights; /* linked in, aligned to PF_ALIGN; null if weights_bytes is 0 */
     uint32_t vlen_min; /* shortest vector registers, in bits, that run() works with; 0: needs none */
+    uint32_t half;     /* 1: run() computes in vectors of float16 (Zvfh) */
     /* One inference. Reads and writes nothing but what it is given, so that two may run at once with an arena
      * each. Its status is PF_OK unless a pointer is null or misaligned. */
     pf_status (*run)(const void *weights, void *arena, const void *const *inputs, void *const *outputs,

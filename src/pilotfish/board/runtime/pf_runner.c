@@ -51,9 +51,17 @@ static void handle(int number, void (*handler)(int)) {
 }
 
 static void check_machine(void) {
-    if (pf_machine_check(pf_model.vlen_min) == PF_OK) return;
+    const pf_status status = pf_machine_check(pf_model.vlen_min, pf_model.half);
+    if (status == PF_OK) return;
     uint32_t vlen = pf_machine_vlen();
     pf_put(&pf_err, pf_model.name);
+    if (status == PF_ERR_MACHINE_NO_HALF) {
+        pf_put(&pf_err,
+               ": the program computes in vectors of float16 (Zvfh), which this machine has not: compile "
+               "with --precision fp32\n");
+        pf_flush(&pf_err);
+        _exit(PF_EXIT_MACHINE);
+    }
     pf_put(&pf_err, ": the program needs vector registers (RVV 1.0) of ");
     pf_put_number(&pf_err, pf_model.vlen_min);
     pf_put(&pf_err, " bits or more, and this machine");

@@ -114,7 +114,8 @@ def _tables(program: Program, memory: MemoryPlan, weight_offsets: Mapping[str, i
         operands += [place(*o) for o in step.operands]
     lines = [f"static const {text.replace('NAME', name, 1)};" for text, name in arguments.items()]
     lines.append("\n/* Base (0 weights, 1 arena, then inputs, then outputs) and offset in bytes. */")
-    lines.append("typedef struct {\n    uint32_t base;\n    uint64_t offset;\n} operand_t;")
+    wide = any(at >= 1 << 32 for at in (*arena.values(), *weight_offsets.values()))
+    lines.append(f"typedef struct {{\n    uint32_t base;\n    uint{64 if wide else 32}_t offset;\n}} operand_t;")
     lines.append(
         "typedef struct {\n    pf_kernel *kernel;\n    const void *args;\n    uint32_t first, count;\n} step_t;"
     )
@@ -194,9 +195,16 @@ const pf_model_info {symbol}_info = {{
     .weights_bytes = {weights_bytes},
     .weights = {weights},
     .vlen_min = {vlen_min},
+    .half = {int(_half_vectors(program))},
     .run = run,
 }};
 """
+
+
+def _half_vectors(program: Program) -> bool:
+    """Whether a step needs vectors of float16."""
+    steps = program.steps if program.target.isa == "rvv" else ()
+    return any(s.kernel.startswith("f16_") or "_Float16" in s.source for s in steps)
 
 
 def _header(program: Program, memory: MemoryPlan, weights_bytes: int, symbol: str, runtime_header: str) -> str:
