@@ -63,7 +63,7 @@ def build(sources: Sources, target: Target, folder: Path, progress: Callable[[st
         raise StorageError(f"cannot write in {folder}: {error.strerror}") from error
     kernels, runtime = table.folder(), runtime_folder()
     vector, scalar = Toolchain(target, progress), Toolchain(plain(target), progress)
-    defines = [f"-DPF_SYMBOL={symbol}"]
+    defines = [f"-DPF_SYMBOL={symbol}", "-Oz"]  # nothing of the runtime is on the way of an inference
     library = [vector.compile(built.source, include=[kernels, runtime])]
     library += [vector.compile(kernels / name, include=[kernels]) for name in sources.kernel_files]
     library += [scalar.compile(runtime / name, include=[runtime], flags=defines) for name in LIBRARY]

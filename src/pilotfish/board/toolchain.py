@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from importlib import resources
 from pathlib import Path
 
 from pilotfish.board.cache import folder, replacing
@@ -39,6 +40,7 @@ CODE = (
     "-g0",
 )
 WEIGHTS_SECTION = ".rodata.weights"
+_SCRIPT = Path(str(resources.files(__package__) / "runtime" / "program.ld"))
 _LITTLE_SPACE = 1 << 28  # bytes; more than a program of ours takes
 # Start-up code and libc are built without vectors, once for all RISC-V targets: the program itself must be
 # able to find out, and say, that the machine has none.
@@ -144,8 +146,9 @@ class Toolchain:
         started = folder("started") / f"libc-{version()}-{self.target.triple}"
         first = "" if started.exists() else " (the first link builds the C library: up to a minute)"
         cpu = LIBC_CPU.get(self.target.triple, self.target.cpu)
-        command = ["cc", "-target", self.target.triple, f"-mcpu={cpu}", "-O2", "-static"]
-        command += ["-Wl,--gc-sections", *(["-s"] if strip else []), *map(str, objects), "-o", str(out)]
+        command = ["cc", "-target", self.target.triple, f"-mcpu={cpu}", "-Oz", "-static"]
+        stripped = ["-s", f"-Wl,-T,{_SCRIPT}"] if strip else []
+        command += ["-Wl,--gc-sections", *stripped, *map(str, objects), "-o", str(out)]
         self._run(command, f"linking {out.name}{first}")
         with storing(started):
             started.touch()

@@ -114,7 +114,8 @@ def _tables(program: Program, memory: MemoryPlan, weight_offsets: Mapping[str, i
         operands += [place(*o) for o in step.operands]
     lines = [f"static const {text.replace('NAME', name, 1)};" for text, name in arguments.items()]
     lines.append("\n/* Base (0 weights, 1 arena, then inputs, then outputs) and offset in bytes. */")
-    wide = any(at >= 1 << 32 for at in (*arena.values(), *weight_offsets.values()))
+    ends = [weight_offsets.get(name, 0) + buffer.nbytes for name, buffer in program.buffers.items()]
+    wide = max([memory.arena_bytes, *ends]) >= 1 << 32
     lines.append(f"typedef struct {{\n    uint32_t base;\n    uint{64 if wide else 32}_t offset;\n}} operand_t;")
     lines.append(
         "typedef struct {\n    pf_kernel *kernel;\n    const void *args;\n    uint32_t first, count;\n} step_t;"
