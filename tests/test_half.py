@@ -148,6 +148,28 @@ def test_weights_beyond_float16_stay_float32(tmp_path: Path) -> None:
     assert half.verify(runs=1, rtol=1e-4).passed
 
 
+def test_a_model_in_float16_is_taken_as_it_is(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", "x w", "a", pads=[1, 1, 1, 1]),
+        node("Relu", "a", "b"),
+        node("Cast", "b", "c", to=TensorProto.FLOAT),
+        node("Softmax", "c", "d", axis=1),
+        node("Cast", "d", "e", to=TensorProto.FLOAT16),
+        node("Mul", "e b", "f"),
+        node("GlobalAveragePool", "f", "y"),
+    ]
+    weights = numpy_helper.from_array((RNG.standard_normal((8, 5, 3, 3)) / 6).astype(np.float16), "w")
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT16, shape)
+        for name, shape in (("x", (1, 5, 9, 11)), ("y", (1, 8, 1, 1)))
+    ]
+    graph = helper.make_graph(nodes, "half", ends[:1], ends[1:], [weights])
+    network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    half = pilotfish.compile(network, target="spacemit-k1", output=tmp_path / "out", precision="fp16")
+    assert [t.dtype for t in (*half.manifest.inputs, *half.manifest.outputs)] == ["float16", "float16"]
+    assert half.verify(runs=3).relative <= 1e-2
+
+
 @pytest.mark.parametrize("target", ["rv64gcv", "rv64gc", "host"])
 def test_a_target_without_it_is_refused_in_words(target: str, tmp_path: Path, pilot: Command) -> None:
     onnx.save(dense_model(), tmp_path / "m.onnx")

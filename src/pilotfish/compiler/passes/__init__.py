@@ -23,6 +23,7 @@ from pilotfish.compiler.passes.qlinear import to_qdq
 from pilotfish.compiler.passes.reductions import keep_dimensions
 from pilotfish.compiler.passes.shuffle import fuse_shuffle
 from pilotfish.compiler.passes.transposes import fold_transposes
+from pilotfish.compiler.passes.widen import widen
 from pilotfish.compiler.targets import Target
 
 Pass = Callable[[Graph, Target], Graph]
@@ -52,11 +53,11 @@ Precision = Literal["fp32", "fp16"]
 
 
 def chosen(precision: Precision = "fp32") -> tuple[tuple[str, Pass], ...]:
-    """The passes for a precision: for ``"fp16"`` with ``to_half`` before algorithms are chosen."""
+    """The passes for a precision: for ``"fp16"`` ``widen`` first, and ``to_half`` before algorithms are chosen."""
     if precision == "fp32":
         return PASSES
     at = [name for name, _ in PASSES].index("choose_algorithms")
-    return (*PASSES[:at], ("to_half", to_half), *PASSES[at:])
+    return (("widen", lambda g, _: widen(g)), *PASSES[:at], ("to_half", to_half), *PASSES[at:])
 
 
 def optimize(graph: Graph, target: Target, precision: Precision = "fp32") -> Graph:

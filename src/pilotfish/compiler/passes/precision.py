@@ -109,6 +109,8 @@ class _Half:
 
     def elementwise(self, node: Node) -> None:
         """Inputs in whichever type they are; constants and the output as float16, if anybody wants that."""
+        if not node.attrs["body"] and self.conversion(node):
+            return
         inputs = []
         for value in node.inputs:
             constant = self.graph.constants.get(value)
@@ -119,6 +121,18 @@ class _Half:
         else:
             self.builder.add(replace(node, inputs=tuple(inputs)))
             self.singles.update(node.outputs)
+
+    def conversion(self, node: Node) -> bool:
+        """A conversion that does nothing, since the value is there in that type already."""
+        (value,), (output,) = node.inputs, node.outputs
+        if self.graph.type(value).dtype == _F16 and self.graph.type(output).dtype == _F32:
+            self.halves[output] = value
+            return True
+        if value in self.halves and self.graph.type(output).dtype == _F16:
+            self.builder.add(Node("Reshape", node.name, (self.halves[value],), (output,)))
+            self.singles.add(output)
+            return True
+        return False
 
     def moving(self, node: Node) -> None:
         """As float16 if one of the inputs is so already, or some reader wants it."""
