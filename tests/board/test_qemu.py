@@ -99,3 +99,12 @@ def test_lengths_that_qemu_cannot_emulate(vlen: int) -> None:
 def test_a_plugin_needs_a_qemu_that_loads_them() -> None:
     with pytest.raises(ToolError, match="built without plugins"):
         replace(TOOL, supports_plugins=False).command(load("rv64gcv"), plugin="x.so")
+
+
+@pytest.mark.parametrize(
+    ("version", "properties"),
+    [("7.2.22", ["Zfh=true"]), ("8.2.0", ["Zfh=true", "x-zvfh=true"]), ("10.0.1", ["zfh=true", "zvfh=true"])],
+)
+def test_vectors_of_float16_have_other_names_from_version_to_version(version: str, properties: list[str]) -> None:
+    cpu = qemu.Qemu(("qemu",), version, False).command(load("spacemit-k1"))[2]
+    assert [p for p in cpu.split(",") if "fh" in p] == properties

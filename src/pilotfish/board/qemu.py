@@ -25,6 +25,8 @@ PACKAGE = "qemu-user"
 OLDEST = (7, 0)  # the first with RVV 1.0
 NEWEST_COUNTING = 8  # the last with the plugin interface, version 1, that our plugin speaks
 COUNTING_RELEASE = "bookworm"  # the Debian release whose package has one; Debian 13's is built without plugins
+_HALF = {"7": "Zfh=true", "8": "Zfh=true,x-zvfh=true"}
+"""What lets vectors compute in float16, by QEMU's major version; the later ones have a name for it."""
 VLEN_MOST = 1024  # RV_VLEN_MAX in QEMU's target/riscv/cpu.h
 
 
@@ -50,7 +52,7 @@ class Qemu:
         """
         if target.native:
             return []
-        cpu = target.qemu_cpu
+        cpu = target.qemu_cpu.replace("Zfh=true", _HALF.get(self.version.split(".")[0], "zfh=true,zvfh=true"))
         if target.isa == "rvv":
             bits = target.vlen if vlen is None else vlen
             if bits & (bits - 1) or not 128 <= bits <= VLEN_MOST:
