@@ -81,7 +81,7 @@ def _cost(args: ArgValues, target: Target, *, lmul: int, one: bool) -> float:
     a = _ints(args)
     rows, cols, planes = a["in_rows"] // 2, a["in_cols"] // 2, a["channels"]
     if not lmul:
-        return a["batch"] * rows * cols * a["n"] * (60.0 + 90.0 * planes)
+        return a["batch"] * rows * cols * a["n"] * (60.0 + 170.0 * planes)
     chunks = ceil(cols / (lmul * target.lanes))
     if one:
         tiles = 40.0 + a["n"] * (43.0 * lmul + _OUTPUT)

@@ -125,8 +125,9 @@ PF_INLINE void scalar_columns(const int columns, const pf_qgemv_args *a, const i
                               const int32_t *bias, const float *scale, int8_t *y) {
     int32_t sum[4];
     for (int c = 0; c < columns; c++) sum[c] = bias[c];
-    for (int i = 0; i < a->k; i++) {
-        for (int c = 0; c < columns; c++) sum[c] += x[i] * w[(ptrdiff_t)c * a->k + i];
+    const ptrdiff_t k = a->k;
+    _Pragma("clang loop unroll_count(4)") for (ptrdiff_t i = 0; i < k; i++) {
+        for (int c = 0; c < columns; c++) sum[c] += x[i] * w[c * k + i];
     }
     for (int c = 0; c < columns; c++) y[c] = pf_round_s8((float)sum[c] * scale[c], a->zero, a->lo, a->hi);
 }

@@ -10,7 +10,7 @@ enum { ROWS_AT, STEPS_AT, SECTIONS_AT, KINDS = 12 };
 static const uint8_t GROUP_SIZES[KINDS][2] = {{5, 4}, {4, 4}, {4, 3}, {3, 3}, {3, 2}, {2, 2},
                                               {6, 0}, {5, 0}, {4, 0}, {3, 0}, {2, 0}, {1, 0}};
 
-pf_kernel qs8_qc8w_igemm_4x4__scalar, qs8_qc8w_igemm_dot4__rvv;
+pf_kernel qs8_qc8w_igemm_3x4__scalar, qs8_qc8w_igemm_dot4__rvv;
 
 /* An image whose rows or columns lie at one distance is a single long row. */
 static pf_qigemm_args flattened(const pf_qigemm_args *given) {
@@ -265,21 +265,46 @@ void qs8_qc8w_igemm_12x1v__rvv(const void *args, void *const *buf) {
 
 /* The place of a kernel for dot products of four int8: until the toolchain has the instructions, their meaning. */
 void qs8_qc8w_igemm_dot4__rvv(const void *args, void *const *buf) {
-    qs8_qc8w_igemm_4x4__scalar(args, buf);
+    qs8_qc8w_igemm_3x4__scalar(args, buf);
 }
 
 #endif
 
-/* rows x columns sums in registers, of the pixels at x and the columns at w. */
-PF_INLINE void scalar_tile(const int rows, const int columns, const pf_qigemm_args *a, const int32_t *block,
-                           const int8_t *x, const int8_t *w, const int32_t *bias, const float *scale,
+/* Clang multiplies first, for all rows, and then spills; so rows are kept in order. */
+#if defined(__riscv)
+#define IN_ORDER(s, w)                                                                            \
+    __asm__(""                                                                                    \
+            : "+r"(s[0]), "+r"(s[1]), "+r"(s[2]), "+r"(s[3]), "+r"(w[0]), "+r"(w[1]), "+r"(w[2]), \
+              "+r"(w[3]));
+#else
+#define IN_ORDER(s, w)
+#endif
+
+/* What the scalar tiles of some columns have in common. */
+struct columns {
+    const pf_qigemm_args *args;
+    const int32_t *block;
+    const int8_t *w;
+    const int32_t *bias;
+    const float *scale;
+};
+
+/* rows x columns sums in registers, of the pixels at x. */
+PF_INLINE void scalar_tile(const int rows, const int columns, const struct columns *of, const int8_t *x,
                            int8_t *y) {
-    int32_t sum[4][4];
+    const pf_qigemm_args *a = of->args;
+    const int32_t *block = of->block, *bias = of->bias;
+    const float *scale = of->scale;
+    const int8_t *w = of->w;
+    int32_t sum[3][4];
+    const int8_t *p[3];
+    const ptrdiff_t y_col = a->y_col_stride, w_step = a->nb;
     for (int r = 0; r < rows; r++) {
+        p[r] = x + r * (ptrdiff_t)a->x_col_stride;
         for (int c = 0; c < columns; c++) sum[r][c] = bias[c];
     }
-    const ptrdiff_t x_col = a->x_col_stride, y_col = a->y_col_stride, w_step = a->nb;
     const int32_t *step = block + block[STEPS_AT] / 4;
+    int32_t before = 0;
     PF_ROLLED
     for (const int32_t *section = block + SECTIONS_AT; section[0] != 4 * KINDS; section += 2) {
         const uint8_t *sizes = GROUP_SIZES[section[0] / 4];
@@ -287,56 +312,70 @@ PF_INLINE void scalar_tile(const int rows, const int columns, const pf_qigemm_ar
         const int size = sizes[0] + sizes[1];
         PF_ROLLED
         while (step != end) {
-            x += *step++;
-            const int8_t *p = x;
+            const ptrdiff_t move = *step++ - before;
+            for (int r = 0; r < rows; r++) p[r] += move;
+            before = size;
             PF_ROLLED
-            for (int left = size; left; left--, p++, w += w_step) {
+            for (int left = size; left; left--, w += w_step) {
+                int32_t weights[4];
+                for (int c = 0; c < columns; c++) weights[c] = w[c];
                 for (int r = 0; r < rows; r++) {
-                    for (int c = 0; c < columns; c++) sum[r][c] += p[r * x_col] * w[c];
+                    const int32_t value = *p[r]++;
+                    for (int c = 0; c < columns; c++) sum[r][c] += value * weights[c];
+                    if (columns == 4) {
+                        IN_ORDER(sum[r], weights)
+                    }
                 }
             }
         }
     }
+    int32_t done[3][4]; /* a copy in memory, so that the sums themselves stay in registers */
+    PF_UNROLLED
     for (int r = 0; r < rows; r++) {
+        PF_UNROLLED
+        for (int c = 0; c < columns; c++) done[r][c] = sum[r][c];
+    }
+    PF_ROLLED
+    for (int r = 0; r < rows; r++) {
+        PF_ROLLED
         for (int c = 0; c < columns; c++) {
-            y[r * y_col + c] = pf_round_s8((float)sum[r][c] * scale[c], a->zero, a->lo, a->hi);
+            y[r * y_col + c] = pf_round_s8((float)done[r][c] * scale[c], a->zero, a->lo, a->hi);
         }
     }
 }
 
-static void scalar_line(const pf_qigemm_args *a, int columns, const int32_t *block, const int8_t *x,
-                        const int8_t *w, const int32_t *bias, const float *scale, int8_t *y) {
-    int left = a->cols;
-    for (; left >= 4; left -= 4, x += 4 * (ptrdiff_t)a->x_col_stride, y += 4 * (ptrdiff_t)a->y_col_stride) {
-        if (columns == 4) {
-            scalar_tile(4, 4, a, block, x, w, bias, scale, y);
-        } else {
-            scalar_tile(4, 1, a, block, x, w, bias, scale, y);
-        }
+/* Functions of their own, as clang would spill the sums for what surrounds them. */
+#define SCALAR_TILE(R, C)                                                                             \
+    static __attribute__((noinline)) void scalar_##R##x##C(const struct columns *of, const int8_t *x, \
+                                                           int8_t *y) {                               \
+        scalar_tile(R, C, of, x, y);                                                                  \
     }
-    for (; left; left--, x += a->x_col_stride, y += a->y_col_stride) {
-        if (columns == 4) {
-            scalar_tile(1, 4, a, block, x, w, bias, scale, y);
-        } else {
-            scalar_tile(1, 1, a, block, x, w, bias, scale, y);
-        }
-    }
+SCALAR_TILE(3, 4)
+SCALAR_TILE(3, 1)
+SCALAR_TILE(1, 4)
+SCALAR_TILE(1, 1)
+
+static void scalar_line(const struct columns *of, int columns, const int8_t *x, int8_t *y) {
+    const ptrdiff_t x_col = of->args->x_col_stride, y_col = of->args->y_col_stride;
+    int left = of->args->cols;
+    for (; left >= 3; left -= 3, x += 3 * x_col, y += 3 * y_col)
+        (columns == 4 ? scalar_3x4 : scalar_3x1)(of, x, y);
+    for (; left; left--, x += x_col, y += y_col) (columns == 4 ? scalar_1x4 : scalar_1x1)(of, x, y);
 }
 
-void qs8_qc8w_igemm_4x4__scalar(const void *args, void *const *buf) {
+void qs8_qc8w_igemm_3x4__scalar(const void *args, void *const *buf) {
     const pf_qigemm_args a = flattened(args);
     for (int col = 0, columns; col < a.n; col += columns) {
         const int block = col / a.nb, within = col % a.nb;
         columns = PF_MIN(a.nb - within, a.n - col) >= 4 ? 4 : 1;
         const int32_t *head = block_at(buf[1], block);
-        const int8_t *w = (const int8_t *)head + head[ROWS_AT] + within;
-        const int32_t *bias = (const int32_t *)buf[2] + col;
-        const float *scale = (const float *)buf[3] + col;
+        const struct columns of = {&a, head, (const int8_t *)head + head[ROWS_AT] + within,
+                                   (const int32_t *)buf[2] + col, (const float *)buf[3] + col};
         for (int b = 0; b < a.batch; b++) {
             const int8_t *x = (const int8_t *)buf[0] + (ptrdiff_t)b * a.x_batch_stride;
             int8_t *y = (int8_t *)buf[4] + (ptrdiff_t)b * a.y_batch_stride + col;
             for (int r = 0; r < a.rows; r++) {
-                scalar_line(&a, columns, head, x + (ptrdiff_t)r * a.x_row_stride, w, bias, scale,
+                scalar_line(&of, columns, x + (ptrdiff_t)r * a.x_row_stride,
                             y + (ptrdiff_t)r * a.y_row_stride);
             }
         }

@@ -383,12 +383,12 @@ def packed_cost(kernel: Kernel, packed: Array, args: ArgValues, target: Target) 
 def _scalar_cost(args: ArgValues, _target: Target) -> float:
     batch, rows, cols, n, nb = _ints(args, "batch", "rows", "cols", "n", "nb")
     depth = np.prod(_ints(args, "taps_y", "taps_x", "k"))
-    quads, singles = cols // 4, cols % 4
-    # Instructions for each K: loads, multiplies, and the loop's own, of 4 x 4, 1 x 4, 4 x 1 and 1 x 1 tiles.
+    triples, singles = divmod(cols, 3)
+    # Instructions for each K: loads, multiplies, and the loop's own, of 3 x 4, 1 x 4, 3 x 1 and 1 x 1 tiles.
     whole, rest = divmod(n, nb)
     fours, ones = whole * (nb // 4) + rest // 4, whole * (nb % 4) + rest % 4
-    each = fours * (quads * 46 + singles * 18) + ones * (quads * 18 + singles * 8)
-    return float(_CALL + batch * rows * (depth * each + (fours + ones) * (quads + singles) * 160))
+    each = fours * (triples * 40 + singles * 18) + ones * (triples * 15 + singles * 8)
+    return float(_CALL + batch * rows * (depth * each + cols * n * 50))
 
 
 def _supports(args: ArgValues, _target: Target) -> bool:
@@ -425,5 +425,5 @@ KERNELS = (
     _row("qs8_qc8w_igemm_10x2v__rvv", partial(_vector_cost, 2)),
     _row("qs8_qc8w_igemm_12x1v__rvv", partial(_vector_cost, 1), exact=False),
     _row("qs8_qc8w_igemm_dot4__rvv", lambda _args, _target: 0.0, _has_dot_products),
-    _row("qs8_qc8w_igemm_4x4__scalar", _scalar_cost),
+    _row("qs8_qc8w_igemm_3x4__scalar", _scalar_cost),
 )

@@ -386,7 +386,7 @@ static void in_scalar(const struct layer *l, const int8_t *x, int16_t *v, int32_
 PF_INLINE void tile_scalar(const struct layer *l, const int16_t *v, const int16_t *w, const int32_t *bias,
                            int32_t *m, const int R, const int N) {
     const int64_t nb = l->args->nb;
-    uint32_t sum[4][4];
+    uint32_t sum[3][4];
     for (int r = 0; r < R; r++)
         for (int n = 0; n < N; n++) sum[r][n] = bias ? 4 * (uint32_t)bias[n] : 0;
     PF_ROLLED for (int32_t k = 0; k < l->args->channels; v += l->v_block - PITCH) {
@@ -399,26 +399,31 @@ PF_INLINE void tile_scalar(const struct layer *l, const int16_t *v, const int16_
         for (int n = 0; n < N; n++) m[n] = (int32_t)sum[r][n];
 }
 
+/* Functions of their own, as clang would spill the sums for what surrounds them. */
+#define SCALAR_TILE(R, N)                                                                             \
+    static __attribute__((noinline)) void scalar_##R##x##N(                                           \
+        const struct layer *l, const int16_t *v, const int16_t *w, const int32_t *bias, int32_t *m) { \
+        tile_scalar(l, v, w, bias, m, R, N);                                                          \
+    }
+SCALAR_TILE(3, 4)
+SCALAR_TILE(3, 1)
+SCALAR_TILE(1, 4)
+SCALAR_TILE(1, 1)
+
 static void product_scalar(const struct layer *l, const int16_t *w, const int32_t *bias, int32_t tiles,
                            int32_t columns) {
     const int16_t *v_element = l->v;
     for (int e = 0; e < ELEMENTS; e++, w += (int64_t)l->depth * l->args->nb, v_element += l->v_element) {
         for (int32_t i = 0, R; i < tiles; i += R) {
-            R = tiles - i >= 4 ? 4 : 1;
+            R = tiles - i >= 3 ? 3 : 1;
             const int16_t *v = v_element + i * PITCH;
             int32_t *m = l->m + e * l->m_element + i * (int64_t)l->args->nb;
             for (int32_t n = 0, N; n < columns; n += N) {
                 N = columns - n >= 4 ? 4 : 1;
                 const int32_t *const b = e == PLAIN ? bias + n : NULL;
-                if (R == 4 && N == 4) {
-                    tile_scalar(l, v, w + n, b, m + n, 4, 4);
-                } else if (R == 4) {
-                    tile_scalar(l, v, w + n, b, m + n, 4, 1);
-                } else if (N == 4) {
-                    tile_scalar(l, v, w + n, b, m + n, 1, 4);
-                } else {
-                    tile_scalar(l, v, w + n, b, m + n, 1, 1);
-                }
+                (R == 3   ? N == 4 ? scalar_3x4 : scalar_3x1
+                 : N == 4 ? scalar_1x4
+                          : scalar_1x1)(l, v, w + n, b, m + n);
             }
         }
     }
@@ -451,9 +456,9 @@ static void out_scalar(const struct layer *l, const int32_t *m, const float *sca
     }
 }
 
-pf_kernel qs8_qc8w_winograd_f2_4x4__scalar;
+pf_kernel qs8_qc8w_winograd_f2_3x4__scalar;
 
-void qs8_qc8w_winograd_f2_4x4__scalar(const void *args, void *const *buf) {
-    static const struct method method = {4, in_scalar, product_scalar, out_scalar};
+void qs8_qc8w_winograd_f2_3x4__scalar(const void *args, void *const *buf) {
+    static const struct method method = {3, in_scalar, product_scalar, out_scalar};
     convolve(args, buf, &method);
 }

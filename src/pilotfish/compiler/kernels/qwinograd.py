@@ -21,7 +21,7 @@ from pilotfish.compiler.targets import Target
 _G = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
 _TILE, _ELEMENTS, _QUAD, _PITCH, _CACHE_LINE, _MOST_WORDS = 2, 16, 4, 32, 32, 512
 # LMUL of the products: (rows of the tallest call, step of heights)
-_HEIGHTS = {8: (3, 1), 4: (7, 1), 2: (14, 2), 0: (4, 1)}
+_HEIGHTS = {8: (3, 1), 4: (7, 1), 2: (14, 2), 0: (3, 1)}
 # Weights that do not fit in the second-level cache come from memory in every inference: slots a byte. A direct
 # convolution does not count its weights, so only what Winograd's are larger is charged.
 _SLOTS_PER_BYTE = 0.3
@@ -145,7 +145,7 @@ def _vector_cost(args: ArgValues, target: Target, *, lmul: int) -> float:
 
 def _scalar_cost(args: ArgValues, target: Target) -> float:
     a = _ints(args)
-    each = a["channels"] * 130.0 + a["n"] * 160.0 + _ELEMENTS * a["n"] * (a["channels"] * 3.0 + 6)
+    each = a["channels"] * 130.0 + a["n"] * 160.0 + _ELEMENTS * a["n"] * (a["channels"] * 4.0 + 6)
     return 300.0 + _tiles(a) * each + _memory_cost(a, target)
 
 
@@ -230,5 +230,5 @@ KERNELS = (
     _row("qs8_qc8w_winograd_f2_3x8v__rvv"),
     _row("qs8_qc8w_winograd_f2_7x4v__rvv"),
     _row("qs8_qc8w_winograd_f2_14x2v__rvv"),
-    _row("qs8_qc8w_winograd_f2_4x4__scalar"),
+    _row("qs8_qc8w_winograd_f2_3x4__scalar"),
 )
