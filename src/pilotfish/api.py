@@ -121,8 +121,8 @@ def quantize(
     function ``script.py:name`` that yields dicts of arrays; or a dict of arrays, one array, or an iterable of dicts.
     An array has the shape of its input with one more dimension in front, or more along the input's own first. No more
     than ``samples`` inferences are used. Images are fitted to the input and divided by 255, or go through the recipe
-    ``preprocess``, as :func:`compile` takes it. ``labels`` are the right classes, whole numbers [n]; a ``.npz`` or a dict may
-    hold them under that name.
+    ``preprocess``, as :func:`compile` takes it. ``labels`` are the right classes, whole numbers [n]; a ``.npz`` or a
+    dict may hold them under that name.
 
     ``method`` is ``minmax``, ``entropy`` or ``percentile``. ``per_tensor`` gives a layer's weights one scale instead of
     one per channel. Nodes named in ``exclude`` stay float. ``min_snr`` (dB, of the outputs) or ``min_accuracy``

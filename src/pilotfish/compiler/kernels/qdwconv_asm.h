@@ -35,18 +35,18 @@
 #define PF_E_P(sum)           \
     PF_MUL("v28", "v9", "v2") \
     PF_MUL("v30", "v11", "v8") PF_MAC("v28", "v10", "v5") PF_E16 PF_ADD(sum, "v30") PF_ADD(sum, "v28") PF_E8
-#define PF_EM_T(end, mid)                                                            \
-    PF_MUL("v28", "v9", "v2")                                                        \
-    PF_MUL("v30", "v9", "v1")                                                        \
-    PF_MAC("v28", "v10", "v5") PF_MAC("v30", "v10", "v4") PF_MAC("v28", "v11", "v8") \
-        PF_MAC("v30", "v11", "v7") PF_E16                                            \
-        PF_ADD(end, "v28") PF_ADD(mid, "v30") PF_E8
+#define PF_EM_T(end, mid)                                                                           \
+    PF_MUL("v28", "v9", "v2")                                                                       \
+    PF_MUL("v30", "v9", "v1")                                                                       \
+    PF_MAC("v28", "v10", "v5")                                                                      \
+    PF_MAC("v30", "v10", "v4") PF_MAC("v28", "v11", "v8") PF_MAC("v30", "v11", "v7") PF_E16 PF_ADD( \
+        end, "v28") PF_ADD(mid, "v30") PF_E8
 #define PF_EM_P(end, mid)                                                                                   \
     PF_MUL("v28", "v9", "v2")                                                                               \
     PF_MAC("v30", "v11", "v7")                                                                              \
-    PF_MAC("v28", "v10", "v5") PF_E16 PF_ADD(mid, "v30") PF_ADD(end, "v28") PF_E8 PF_MUL("v28", "v9", "v1") \
-        PF_MUL("v30", "v11", "v8") PF_MAC("v28", "v10", "v4") PF_E16 PF_ADD(end, "v30") PF_ADD(mid, "v28")  \
-            PF_E8
+    PF_MAC("v28", "v10", "v5")                                                                              \
+    PF_E16 PF_ADD(mid, "v30") PF_ADD(end, "v28") PF_E8 PF_MUL("v28", "v9", "v1") PF_MUL("v30", "v11", "v8") \
+        PF_MAC("v28", "v10", "v4") PF_E16 PF_ADD(end, "v30") PF_ADD(mid, "v28") PF_E8
 /* The column's products for the output that begins; then, at i16, its sum. */
 #define PF_BEGIN_T PF_MUL("v28", "v9", "v0") PF_MAC("v28", "v10", "v3") PF_MAC("v28", "v11", "v6")
 #define PF_BEGIN_P PF_MUL("v28", "v9", "v0") PF_MUL("v30", "v11", "v6") PF_MAC("v28", "v10", "v3")
