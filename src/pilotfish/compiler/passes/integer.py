@@ -57,13 +57,15 @@ class Tail:
 
 Rule = Callable[["Integers", Node, Tail], str | None]
 """Emits the integer form of a node and returns None, or says why it cannot."""
+Parts = Callable[["Integers", Node], None]
+"""Emits the integer form of a node that only hands out parts of its first operand, which is quantized."""
 
 
 class Integers:
     """The rewriting of one graph by the rules of its operators, which :mod:`.integer_rules` holds."""
 
-    def __init__(self, graph: Graph, rules: Mapping[str, Rule]) -> None:
-        self.graph, self.rules = graph, rules
+    def __init__(self, graph: Graph, rules: Mapping[str, Rule], parts: Mapping[str, Parts]) -> None:
+        self.graph, self.rules, self.parts = graph, rules, parts
         self.builder = Builder(graph)
         self.consumers, self.producers = graph.consumers(), graph.producers()
         self.quantized: dict[str, tuple[str, Quantization]] = {}  # float value → its int8 value
@@ -83,17 +85,21 @@ class Integers:
             elif node.op == "QuantizeLinear":
                 self.quantize(node)
             else:
-                why = self.attempt(node, self.rules.get(node.op))
+                why = self.attempt(node)
                 if why is not None:
                     self.builder.add(replace(node, inputs=tuple(self.as_float(i, node, why) for i in node.inputs)))
         for output in self.graph.outputs:
             self.output(output)
         return self.builder.finish()
 
-    def attempt(self, node: Node, rule: Rule | None) -> str | None:
+    def attempt(self, node: Node) -> str | None:
         """Replace a node by its integer form; None if done, else the reason why not (empty: nothing to say)."""
         if not any(i in self.quantized for i in node.inputs):
             return ""
+        if node.op in self.parts and node.inputs[0] in self.quantized:
+            self.parts[node.op](self, node)
+            return None
+        rule = self.rules.get(node.op)
         if rule is None:
             return f"{node.op} has no integer form"
         tail = self.tail(node)
@@ -227,9 +233,9 @@ class Integers:
 
     # Looking ahead
 
-    def tail(self, node: Node) -> Tail | None:
+    def tail(self, node: Node, output: int = 0) -> Tail | None:
         """Follow an output through clamps to the one QuantizeLinear that alone reads it."""
-        value, bounds, absorbed = node.outputs[0], (-np.inf, np.inf), []
+        value, bounds, absorbed = node.outputs[output], (-np.inf, np.inf), []
         while value not in self.graph.outputs:
             readers = self.consumers.get(value, [])
             if len(readers) != 1:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pilotfish.compiler.graph import Graph, Node, TensorType
 from pilotfish.compiler.ops.registry import onnx_meaning
-from pilotfish.compiler.passes.integer import QUANTIZED, Integers, Quantization, Rule, Tail, Weights
+from pilotfish.compiler.passes.integer import QUANTIZED, Integers, Parts, Quantization, Rule, Tail, Weights
 
 _S8 = np.dtype(np.int8)
 _I32 = np.iinfo(np.int32)
@@ -149,18 +149,45 @@ def _settled(self: Integers, node: Node, tail: Tail, inputs: tuple[str, ...], q:
     """Emit the node on int8; then, if its output is quantized otherwise or clamped, a change of scale."""
     type_ = TensorType(_S8, self.graph.type(node.outputs[0]).shape)
     op = {"MaxPool": "pf.QMaxPool", "GlobalMaxPool": "pf.QMaxPool"}.get(node.op, node.op)
-    same = q == tail.quantization and (tail.low, tail.high) == (-128, 127)
+    same = _keeps(q, tail)
     out = self.result(tail.node) if same else self.builder.fresh(f"{node.name}.moved")
     self.builder.add(replace(node, op=op, inputs=inputs, outputs=(out,)), type_)
     if not same:
-        self.quantized[out] = (out, q)
-        self.builder.types[out] = type_
-        attrs = {"x_scale": q.scale, "x_zero": q.zero, "y_scale": tail.quantization.scale,
-                 "y_zero": tail.quantization.zero, "low": tail.low, "high": tail.high}  # fmt: skip
-        self.builder.add(
-            Node("pf.Requantize", f"{node.name}.requantized", (out,), (self.result(tail.node),), attrs), type_
-        )
+        _requantized(self, f"{node.name}.requantized", out, type_, q, tail)
     return None
+
+
+def _keeps(q: Quantization, tail: Tail) -> bool:
+    """Whether numbers quantized so are the output as they are."""
+    return q == tail.quantization and (tail.low, tail.high) == (-128, 127)
+
+
+def _requantized(self: Integers, name: str, value: str, type_: TensorType, q: Quantization, tail: Tail) -> None:
+    """Make the output out of int8 of another quantization, or without the clamp."""
+    attrs = {"x_scale": q.scale, "x_zero": q.zero, "y_scale": tail.quantization.scale,
+             "y_zero": tail.quantization.zero, "low": tail.low, "high": tail.high}  # fmt: skip
+    self.builder.add(Node("pf.Requantize", name, (value,), (self.result(tail.node),), attrs), type_)
+
+
+def _split(self: Integers, node: Node) -> None:
+    """Split on int8; each part is quantized as the whole is, until its reader says otherwise."""
+    x, q = self.quantized[node.inputs[0]]
+    others = tuple(self.as_float(i, node, "") for i in node.inputs[1:])
+    types = [TensorType(_S8, self.graph.type(o).shape) if o else None for o in node.outputs]
+    tails = [self.tail(node, n) if o else None for n, o in enumerate(node.outputs)]
+    made = [self.result(tail.node) if tail and _keeps(q, tail) else self.builder.fresh(f"{o}.part") if o else ""
+            for o, tail in zip(node.outputs, tails, strict=True)]  # fmt: skip
+    self.builder.add(replace(node, inputs=(x, *others), outputs=tuple(made)))
+    for value, part, type_, tail in zip(node.outputs, made, types, tails, strict=True):
+        if type_ is None:
+            continue
+        self.builder.types[part] = type_
+        if tail is None:
+            self.quantized[value] = (part, q)
+            continue
+        self.done.update(tail.absorbed)
+        if not _keeps(q, tail):
+            _requantized(self, f"{part}.requantized", part, type_, q, tail)
 
 
 def _concat(self: Integers, node: Node, tail: Tail) -> str | None:
@@ -224,8 +251,12 @@ RULES: dict[str, Rule] = {
 """By ONNX operator. What is not here runs in float, with a note."""
 
 
+PARTS: dict[str, Parts] = {"Split": _split}
+"""By ONNX operator: those with several outputs."""
+
+
 def to_integer(graph: Graph) -> Graph:
     """Rewrite a graph that has quantization; others are returned as they are."""
     if not any(node.op in QUANTIZED for node in graph.nodes):
         return graph
-    return Integers(graph, RULES).run()
+    return Integers(graph, RULES, PARTS).run()

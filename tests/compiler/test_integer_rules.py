@@ -1,0 +1,115 @@
+"""Rewriting rules of single operators to int8, each against ONNX Runtime's run of the same quantized model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import pilotfish
+from pilotfish.compiler.graph import Graph
+from pilotfish.compiler.passes.integer_rules import to_integer
+from pilotfish.compiler.passes.qlinear import to_qdq
+from pilotfish.pipeline import import_model
+
+TARGETS = ("rv64gcv", "host")
+
+
+class Quantized:
+    """A QDQ model made by hand: quantized values named ``v`` are dequantized as ``v.d``, at int8 scales of choice."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.inputs: list[onnx.ValueInfoProto] = []
+        self.outputs: list[onnx.ValueInfoProto] = []
+        self.quanta: dict[str, float] = {}
+
+    def constant(self, name: str, array: np.ndarray) -> str:
+        """A constant as it is."""
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def node(self, op: str, inputs: list[str], outputs: list[str], **attrs: object) -> None:
+        """An operator in float."""
+        self.nodes.append(helper.make_node(op, inputs, outputs, **attrs))
+
+    def quantize(self, value: str, scale: float, zero: int, source: str = "") -> str:
+        """``value`` (or an int8 constant ``source``) through int8 and back; the name of the result."""
+        self.constant(f"{value}.scale", np.array(scale, np.float32))
+        self.constant(f"{value}.zero", np.array(zero, np.int8))
+        pair = [f"{value}.scale", f"{value}.zero"]
+        if not source:
+            source = f"{value}.q"
+            self.node("QuantizeLinear", [value, *pair], [source])
+        self.node("DequantizeLinear", [source, *pair], [f"{value}.d"])
+        return f"{value}.d"
+
+    def input(self, name: str, shape: list[int], scale: float = 0.03, zero: int = 5) -> str:
+        """A float input, quantized."""
+        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        return self.quantize(name, scale, zero)
+
+    def output(self, value: str, scale: float, zero: int) -> None:
+        """A float output: ``value``, quantized."""
+        name = self.quantize(value, scale, zero)
+        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+        self.quanta[name] = scale
+
+    def model(self) -> onnx.ModelProto:
+        """The model."""
+        graph = helper.make_graph(self.nodes, "g", self.inputs, self.outputs, self.constants)
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+        return onnx.shape_inference.infer_shapes(made, strict_mode=True)
+
+
+def integer(model: onnx.ModelProto) -> Graph:
+    return to_integer(to_qdq(import_model(model)))
+
+
+def agrees(made: Quantized, folder: Path, *, left: set[str] | None = None) -> Graph:
+    """Compile, run and compare within one quantum; what lies between the edges must be integer."""
+    model = made.model()
+    rng = np.random.default_rng(7)
+    feeds = {i.name: rng.standard_normal([d.dim_value for d in i.type.tensor_type.shape.dim]).astype(np.float32)
+             for i in made.inputs}  # fmt: skip
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    want = dict(zip([o.name for o in made.outputs], session.run(None, feeds), strict=True))
+    for target in TARGETS:
+        got = pilotfish.compile(model, target=target, output=folder / target).run(feeds)
+        for name, quantum in made.quanta.items():
+            assert got[name].shape == want[name].shape
+            assert np.abs(got[name] - want[name]).max() <= 1.001 * quantum, f"{name} on {target}"
+            assert np.mean(np.abs(got[name] - want[name]) > 1e-5) < 0.05, f"{name} on {target}: not ties only"
+            assert np.unique(want[name]).size > 8  # the test tells something
+    graph = integer(model)
+    floats = [n for n in graph.nodes if n.op == "pf.Dequantize" and n.outputs[0] not in graph.outputs]
+    assert {n.attrs["note"] for n in floats} == (left or set())
+    return graph
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+def test_a_split_hands_out_parts_in_int8(axis: int, tmp_path: Path) -> None:
+    made = Quantized()
+    x = made.input("x", [2, 6, 5, 7] if axis == 1 else [2, 3, 5, 12])
+    made.constant("sizes", np.array([1, 2, 3] if axis == 1 else [4, 2, 6]))
+    made.node("Split", [x, "sizes"], ["a", "b", "c"], axis=axis)
+    made.output("a", 0.03, 5)  # as the whole
+    made.output("b", 0.05, -9)
+    made.node("Relu", ["c"], ["r"])
+    made.output("r", 0.02, -128)
+    graph = agrees(made, tmp_path)
+    assert [n.op for n in graph.nodes].count("pf.Requantize") == 2
+
+
+def test_the_parts_of_a_split_need_no_quantization_of_their_own(tmp_path: Path) -> None:
+    made = Quantized()
+    x = made.input("x", [1, 8, 4, 4])
+    made.node("Split", [x], ["a", "b"], axis=1, num_outputs=2)
+    made.node("Mul", ["a", "b"], ["m"])
+    made.output("m", 0.06, 3)
+    agrees(made, tmp_path)
