@@ -71,6 +71,12 @@ def integer(model: onnx.ModelProto) -> Graph:
     return to_integer(to_qdq(import_model(model)))
 
 
+def integer_name(made: Quantized) -> str:
+    """What notes call the only operator between."""
+    (node,) = (n for n in import_model(made.model()).nodes if n.op not in ("QuantizeLinear", "DequantizeLinear"))
+    return f"{node.name} ({node.op})"
+
+
 def agrees(made: Quantized, folder: Path, *, left: set[str] | None = None) -> Graph:
     """Compile, run and compare within one quantum; what lies between the edges must be integer."""
     model = made.model()
@@ -113,3 +119,26 @@ def test_the_parts_of_a_split_need_no_quantization_of_their_own(tmp_path: Path) 
     made.node("Mul", ["a", "b"], ["m"])
     made.output("m", 0.06, 3)
     agrees(made, tmp_path)
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+@pytest.mark.parametrize("reduced", [[2, 3], [-1], [2]], ids=["image", "row", "column"])
+def test_a_mean_over_spatial_axes_is_a_pool(reduced: list[int], keepdims: int, tmp_path: Path) -> None:
+    made = Quantized()
+    x = made.input("x", [2, 24, 5, 7])
+    made.constant("axes", np.array(reduced))
+    made.node("ReduceMean", [x, "axes"], ["m"], keepdims=keepdims)
+    made.node("Relu", ["m"], ["r"])
+    made.output("r", 0.007, -100)
+    graph = agrees(made, tmp_path)
+    assert "pf.QAveragePool" in {n.op for n in graph.nodes}
+
+
+def test_a_mean_over_channels_stays_in_float(tmp_path: Path) -> None:
+    made = Quantized()
+    x = made.input("x", [2, 24, 5, 7])
+    made.constant("axes", np.array([1]))
+    made.node("ReduceMean", [x, "axes"], ["m"])
+    made.output("m", 0.011, 3)
+    reason = "only means over the spatial axes of an image have an integer form"
+    agrees(made, tmp_path, left={f"dequantized for {integer_name(made)}: {reason}"})

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from pilotfish.compiler.graph import Graph, Node, TensorType
+from pilotfish.compiler.ops import axes
+from pilotfish.compiler.ops.reduce import reduced_axes
 from pilotfish.compiler.ops.registry import onnx_meaning
 from pilotfish.compiler.passes.integer import QUANTIZED, Integers, Parts, Quantization, Rule, Tail, Weights
 
@@ -28,7 +30,7 @@ def _product(
     if weights.axis not in (-1, channel_axis):
         return "its weights are quantized along another axis than that of the output"
     scale_w = np.broadcast_to(weights.scale, (channels,))
-    axes = tuple(a for a in range(weights.values.ndim) if a != channel_axis)
+    others = tuple(a for a in range(weights.values.ndim) if a != channel_axis)
     total = np.zeros(channels, np.int64)
     if bias:
         integer = self.integer_bias.get(bias)
@@ -42,8 +44,8 @@ def _product(
                 return "its bias is not one number per output channel"
             total = np.rint(constant.reshape(-1).astype(np.float64) / (x.scale * scale_w)).astype(np.int64)
             total = np.broadcast_to(total, (channels,)).copy()
-    total -= x.zero * weights.values.astype(np.int64).sum(axis=axes)
-    largest = 128 * np.abs(weights.values.astype(np.int64)).sum(axis=axes) + np.abs(total)
+    total -= x.zero * weights.values.astype(np.int64).sum(axis=others)
+    largest = 128 * np.abs(weights.values.astype(np.int64)).sum(axis=others) + np.abs(total)
     if np.any(largest > _I32.max):
         return "its sums do not fit 32 bits"
     scale = (x.scale * scale_w / tail.quantization.scale).astype(np.float32)
@@ -123,6 +125,29 @@ def _mean(self: Integers, node: Node, tail: Tail) -> str | None:
     attrs = {} if node.op.startswith("Global") else self.with_pads(node).attrs
     whole = {"x_scale": q.scale, "y_scale": tail.quantization.scale, **_clamps(self, node, tail)}
     _result(self, node, tail, "pf.QAveragePool", (x,), **attrs, **whole)
+    return None
+
+
+def _reduce_mean(self: Integers, node: Node, tail: Tail) -> str | None:
+    """ReduceMean over rows, columns or both: a pool with a window as large as the image."""
+    if node.inputs[0] not in self.quantized:
+        return "its input is not quantized"
+    if axes.computed(node, 1, self.graph.constants):
+        return "its axes are computed"
+    shape = self.graph.type(node.inputs[0]).shape
+    reduced = reduced_axes(node, len(shape), self.graph.constants)
+    if len(shape) not in (3, 4) or not reduced or reduced[0] < 2:
+        return "only means over the spatial axes of an image have an integer form"
+    x, q = self.quantized[node.inputs[0]]
+    whole = len(reduced) == len(shape) - 2
+    window = {} if whole else {"kernel_shape": tuple(shape[a] if a in reduced else 1 for a in range(2, len(shape)))}
+    attrs = {**window, "x_scale": q.scale, "y_scale": tail.quantization.scale, **_clamps(self, node, tail)}
+    if node.attrs.get("keepdims", 1):
+        _result(self, node, tail, "pf.QAveragePool", (x,), **attrs)
+        return None
+    kept = TensorType(_S8, tuple(1 if a in reduced else size for a, size in enumerate(shape)))
+    mean = self.builder.emit("pf.QAveragePool", f"{node.name}.kept", [x], kept, **attrs)
+    _result(self, node, tail, "Reshape", (mean,))
     return None
 
 
@@ -244,6 +269,7 @@ RULES: dict[str, Rule] = {
     "Sum": _binary,
     "AveragePool": _mean,
     "GlobalAveragePool": _mean,
+    "ReduceMean": _reduce_mean,
     "Concat": _concat,
     **dict.fromkeys(_MOVERS, _moved),
     **dict.fromkeys(_TABLES, _table),
