@@ -9,7 +9,8 @@
 #ifndef PF_QDWCONV_ASM_H
 #define PF_QDWCONV_ASM_H
 
-/* clang-format off: a line is a step */
+/* A line is a step. */
+/* clang-format off */
 
 #define PF_E8 "vsetvli zero, zero, " PF_T8 "\n\t"
 #define PF_E16 "vsetvli zero, zero, " PF_T16 "\n\t"
