@@ -73,6 +73,7 @@ class Integers:
         self.integer_bias: dict[str, tuple[Array, Array]] = {}  # float value → int32 values and their scale
         self.floats: dict[str, str] = {}  # float value → the same, once it is made
         self.bytes: dict[str, str] = {}  # int8 or uint8 value of the graph → its int8 form
+        self.flipped: set[str] = set()  # uint8 values of QuantizeLinear nodes that are made, not only their int8 form
         self.done: set[str] = set()
 
     def run(self) -> Graph:
@@ -87,7 +88,8 @@ class Integers:
             else:
                 why = self.attempt(node)
                 if why is not None:
-                    self.builder.add(replace(node, inputs=tuple(self.as_float(i, node, why) for i in node.inputs)))
+                    inputs = tuple(self.as_float(self.unsigned(i), node, why) for i in node.inputs)
+                    self.builder.add(replace(node, inputs=inputs))
         for output in self.graph.outputs:
             self.output(output)
         return self.builder.finish()
@@ -137,6 +139,16 @@ class Integers:
             made = self.builder.emit("pf.Flip", f"{value}.s8", [value], TensorType(_S8, type_.shape))
         self.bytes[value] = made
         return made
+
+    def unsigned(self, value: str) -> str:
+        """The value itself: made here, once, where a QuantizeLinear has only made its int8 form."""
+        maker = self.producers.get(value)
+        if maker is not None and maker.op == "QuantizeLinear" and value not in self.flipped:
+            signed = self.bytes.get(value, value)
+            if signed != value:
+                self.builder.add(Node("pf.Flip", f"{value}.u8", (signed,), (value,)), self.graph.type(value))
+                self.flipped.add(value)
+        return value
 
     def dequantize(self, node: Node) -> None:
         """Remember what a DequantizeLinear node says; nothing is emitted until somebody needs the float."""
@@ -227,9 +239,7 @@ class Integers:
         """Make a graph output what its type says: float, or unsigned again."""
         if name in self.quantized and name not in self.floats:
             self.as_float(name, Node("output", name, (), ()), "")
-        type_ = self.graph.type(name)
-        if type_.dtype == np.uint8 and name in self.bytes and self.bytes[name] != name:
-            self.builder.add(Node("pf.Flip", f"{name}.u8", (self.bytes[name],), (name,)), type_)
+        self.unsigned(name)
 
     # Looking ahead
 
