@@ -142,3 +142,74 @@ def test_a_mean_over_channels_stays_in_float(tmp_path: Path) -> None:
     made.output("m", 0.011, 3)
     reason = "only means over the spatial axes of an image have an integer form"
     agrees(made, tmp_path, left={f"dequantized for {integer_name(made)}: {reason}"})
+
+
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul"])
+@pytest.mark.parametrize("last", [True, False], ids=["channels-last", "channels-first"])
+@pytest.mark.parametrize("shape", [[2, 24, 1, 1], [2, 1, 5, 7], [1, 24, 5, 1], [7]], ids=str)
+def test_an_operand_that_repeats(op: str, last: bool, shape: list[int], tmp_path: Path) -> None:
+    made = Quantized()
+    x = made.input("x", [2, 24, 5, 7])
+    if last:
+        made.node("MaxPool", [x], ["p"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+        x = made.quantize("p", 0.03, 5)
+    s = made.input("s", shape, 0.02, -20)
+    made.node(op, [x, s], ["m"])
+    made.node("Relu", ["m"], ["r"])
+    made.output("r", 0.037, -128)
+    assert "pf.QBinary" in {n.op for n in agrees(made, tmp_path).nodes}
+
+
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul"])
+@pytest.mark.parametrize("shape", [(24, 1, 1), (1, 24, 1, 1), (1, 1, 1, 7)], ids=str)
+@pytest.mark.parametrize("last", [True, False], ids=["channels-last", "channels-first"])
+def test_a_constant_that_repeats(op: str, shape: tuple[int, ...], last: bool, tmp_path: Path) -> None:
+    made = Quantized()
+    x = made.input("x", [1, 24, 5, 7])
+    if last:
+        made.node("MaxPool", [x], ["p"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+        x = made.quantize("p", 0.03, 5)
+    values = np.random.default_rng(5).integers(-128, 128, shape).astype(np.int8)
+    c = made.quantize("c", 0.017, 0, made.constant("c.q", values))
+    made.node(op, [c, x], ["m"])
+    made.output("m", 0.041, 2)
+    assert "pf.QBinary" in {n.op for n in agrees(made, tmp_path).nodes}
+
+
+@pytest.mark.parametrize(
+    ("op", "number", "first"),
+    [("Add", 0.7, False), ("Sub", 0.4, True), ("Mul", -1.3, False), ("Div", 2.1, False), ("Max", -0.4, False)],
+)
+@pytest.mark.parametrize("quantized", [True, False], ids=["quantized", "float"])
+def test_an_operator_with_one_number_is_a_table(
+    op: str, number: float, first: bool, quantized: bool, tmp_path: Path
+) -> None:
+    made = Quantized()
+    x = made.input("x", [2, 3, 5, 7])
+    if quantized:
+        c = made.quantize("c", abs(number) / 100, 0, made.constant("c.q", np.array(np.sign(number) * 100, np.int8)))
+    else:
+        c = made.constant("c", np.array([number], np.float32))
+    made.node(op, [c, x] if first else [x, c], ["m"])
+    made.output("m", 0.041, 2)
+    assert "pf.Lut" in {n.op for n in agrees(made, tmp_path).nodes}
+
+
+def test_squeeze_and_excite_is_integer(tmp_path: Path) -> None:
+    made = Quantized()
+    x = made.input("x", [2, 8, 6, 6])
+    rng = np.random.default_rng(2)
+    for name, inside, outside in (("w0", 8, 3), ("w1", 3, 8)):
+        values = rng.integers(-127, 128, (outside, inside, 1, 1)).astype(np.int8)
+        made.quantize(name, 0.01, 0, made.constant(f"{name}.q", values))
+    made.node("GlobalAveragePool", [x], ["p"])
+    p = made.quantize("p", 0.006, 1)
+    made.node("Conv", [p, "w0.d"], ["a"])
+    a = made.quantize("a", 0.01, -3)
+    made.node("Conv", [a, "w1.d"], ["b"])
+    b = made.quantize("b", 0.012, 4)
+    made.node("Sigmoid", [b], ["g"])
+    g = made.quantize("g", 1 / 256, -128)
+    made.node("Mul", [x, g], ["m"])
+    made.output("m", 0.02, 3)
+    agrees(made, tmp_path)

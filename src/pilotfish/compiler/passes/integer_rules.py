@@ -105,11 +105,14 @@ def _matrix(self: Integers, node: Node, tail: Tail) -> str | None:
 
 
 def _binary(self: Integers, node: Node, tail: Tail) -> str | None:
-    """Add, Sub and Mul of two quantized tensors of one shape."""
+    """Add, Sub and Mul of two quantized tensors, one of which may repeat; with one number they are tables."""
+    if len(node.inputs) == 2 and any((c := self.constant(i)) is not None and c.size == 1 for i in node.inputs):
+        return _table(self, node, tail)
     if len(node.inputs) != 2 or any(i not in self.quantized for i in node.inputs):
         return "an operand is not quantized"
-    if any(self.graph.type(i).shape != self.graph.type(node.outputs[0]).shape for i in node.inputs):
-        return "its operands have different shapes"
+    shape = self.graph.type(node.outputs[0]).shape
+    if len(shape) > 4 and any(self.graph.type(i).shape != shape for i in node.inputs):
+        return "its operands have different shapes of more than four dimensions"
     (a, qa), (b, qb) = (self.quantized[i] for i in node.inputs)
     attrs = {
         "kind": {"Sum": "add"}.get(node.op, node.op.lower()), "a_scale": qa.scale, "a_zero": qa.zero,
@@ -234,16 +237,21 @@ def _concat(self: Integers, node: Node, tail: Tail) -> str | None:
 
 def _table(self: Integers, node: Node, tail: Tail) -> str | None:
     """Any operator of one operand: its value for each of the 256 inputs, as ONNX would compute it in float."""
-    if node.inputs[0] not in self.quantized:
+    others = [self.constant(i) if i else None for i in node.inputs]
+    computed = [n for n, i in enumerate(node.inputs) if i and others[n] is None]
+    if len(computed) != 1:
+        return "an operand is computed" if computed else "its operands are constants"
+    (at,) = computed
+    if node.inputs[at] not in self.quantized:
         return "its input is not quantized"
-    if any(i and self.constant(i) is None for i in node.inputs[1:]):
-        return "an operand is computed"
-    x, q = self.quantized[node.inputs[0]]
-    levels = (np.arange(-128, 128).astype(np.float32) - np.float32(q.zero)) * np.float32(q.scale)
-    others = [self.constant(i) if i else None for i in node.inputs[1:]]
     if any(o is not None and o.size != 1 for o in others):
         return "an operand is not one number"
-    (values,) = onnx_meaning(node, [levels, *others])
+    if self.graph.type(node.inputs[at]).shape != self.graph.type(node.outputs[0]).shape:
+        return "its output has another shape than its input"
+    x, q = self.quantized[node.inputs[at]]
+    levels = (np.arange(-128, 128).astype(np.float32) - np.float32(q.zero)) * np.float32(q.scale)
+    operands = [levels if n == at else o if o is None else o.reshape(()) for n, o in enumerate(others)]
+    (values,) = onnx_meaning(node, operands)
     with np.errstate(all="ignore"):
         table = np.rint(values.astype(np.float32) / np.float32(tail.quantization.scale)) + tail.quantization.zero
     clipped = np.clip(np.nan_to_num(table, nan=tail.quantization.zero), tail.low, tail.high).astype(np.int8)
@@ -257,7 +265,8 @@ _MOVERS = ("MaxPool", "GlobalMaxPool", "Reshape", "Flatten", "Squeeze", "Unsquee
            "Tile", "Pad", "Gather", "DepthToSpace", "SpaceToDepth", "Resize")  # fmt: skip
 _TABLES = ("Relu", "Clip", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Swish", "Gelu", "Elu", "Selu", "Celu",
            "Mish", "LeakyRelu", "ThresholdedRelu", "Softplus", "Softsign", "Exp", "Log", "Sqrt", "Reciprocal", "Abs",
-           "Neg", "Erf", "Floor", "Ceil", "Round", "Sign", "Sin", "Cos")  # fmt: skip
+           "Neg", "Erf", "Floor", "Ceil", "Round", "Sign", "Sin", "Cos", "Div", "Pow", "Max", "Min",
+           "PRelu")  # fmt: skip
 
 RULES: dict[str, Rule] = {
     "Conv": _conv,
