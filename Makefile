@@ -6,7 +6,7 @@
 
 VENV ?= .venv
 PYTHON ?=
-PYTEST ?=
+PYTEST ?= -n auto --maxprocesses 4
 
 python := $(VENV)/bin/python
 pip := $(python) -m pip --disable-pip-version-check --no-input -qq
