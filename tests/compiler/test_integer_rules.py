@@ -11,7 +11,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import pilotfish
+from pilotfish.compiler import targets
 from pilotfish.compiler.graph import Graph
+from pilotfish.compiler.ops.interpreter import interpret
+from pilotfish.compiler.passes import optimize
 from pilotfish.compiler.passes.integer_rules import to_integer
 from pilotfish.compiler.passes.qlinear import to_qdq
 from pilotfish.pipeline import import_model
@@ -87,7 +90,9 @@ def agrees(made: Quantized, folder: Path, *, left: set[str] | None = None) -> Gr
     want = dict(zip([o.name for o in made.outputs], session.run(None, feeds), strict=True))
     for target in TARGETS:
         got = pilotfish.compile(model, target=target, output=folder / target).run(feeds)
+        interpreted = interpret(optimize(import_model(model), targets.load(target)), feeds)
         for name, quantum in made.quanta.items():
+            assert np.abs(interpreted[name] - want[name]).max() <= 1.001 * quantum, f"{name} as interpreted"
             assert got[name].shape == want[name].shape
             assert np.abs(got[name] - want[name]).max() <= 1.001 * quantum, f"{name} on {target}"
             assert np.mean(np.abs(got[name] - want[name]) > 1e-5) < 0.05, f"{name} on {target}: not ties only"
@@ -213,3 +218,25 @@ def test_squeeze_and_excite_is_integer(tmp_path: Path) -> None:
     made.node("Mul", [x, g], ["m"])
     made.output("m", 0.02, 3)
     agrees(made, tmp_path)
+
+
+@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric", "align_corners"])
+@pytest.mark.parametrize("sizes", [[10, 14], [3, 9]], ids=["twice as large", "odd ratios"])
+def test_linear_resizing_changes_the_scale_too(coordinates: str, sizes: list[int], tmp_path: Path) -> None:
+    made = Quantized()
+    x = made.input("x", [2, 20, 5, 7])
+    made.constant("sizes", np.array([2, 20, *sizes]))
+    how = {"mode": "linear", "coordinate_transformation_mode": coordinates}
+    made.node("Resize", [x, "", "", "sizes"], ["m"], **how)
+    made.output("m", 0.0217, -7)
+    assert "pf.QResize" in {n.op for n in agrees(made, tmp_path).nodes}
+
+
+def test_cubic_resizing_stays_in_float(tmp_path: Path) -> None:
+    made = Quantized()
+    x = made.input("x", [1, 4, 5, 7])
+    made.constant("scales", np.array([1, 1, 1.5, 2], np.float32))
+    made.node("Resize", [x, "", "scales"], ["m"], mode="cubic")
+    made.output("m", 0.0217, -7)
+    reason = "only linear resizing of the pixels of an image has an integer form"
+    agrees(made, tmp_path, left={f"dequantized for {integer_name(made)}: {reason}"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 
@@ -21,6 +22,7 @@ from pilotfish.compiler.ops.resample import Filter, Taps, taps
 from pilotfish.compiler.ops.window import pixel_strides
 
 _MODES = ("nearest", "linear", "cubic")
+_AS_IT_IS: Mapping[str, Value] = {"x_zero": 0, "y_zero": 0, "factor": 1.0, "lo": -128, "hi": 127}
 
 
 def how(node: Node) -> Filter:
@@ -84,7 +86,7 @@ def lower(node: Node, low: Lowering) -> None:
     simple = simple and not filter_.antialias and not filter_.exclude_outside
     if simple and _has_kernel(x.type, filter_) and node.attrs.get("layout") == CHANNELS_LAST:
         spatial = [1.0, *ratio[2:]][-2:]
-        _kernel(node, low, filter_, x, y, spatial)
+        call(node, low, filter_, x, y, spatial, _AS_IT_IS)
         return
     found = [
         taps(x.type.shape[axis], y.type.shape[axis], ratio[source], filter_, roi[source])
@@ -98,7 +100,10 @@ def _has_kernel(x: TensorType, filter_: Filter) -> bool:
     return x.dtype == np.float32 or (x.dtype.itemsize == 1 and filter_.mode == "nearest")
 
 
-def _kernel(node: Node, low: Lowering, filter_: Filter, x: View, y: View, ratio: list[float]) -> None:
+def call(
+    node: Node, low: Lowering, filter_: Filter, x: View, y: View, ratio: list[float], quantized: Mapping[str, Value]
+) -> None:
+    """One kernel call on channels-last pictures; ``quantized`` are the arguments that kernels on bytes have besides."""
     rows_in, cols_in = (1, *x.type.shape[1:-1])[-2:]
     rows, cols = (1, *y.type.shape[1:-1])[-2:]
     x_batch, x_row, x_col = pixel_strides(x)
@@ -119,7 +124,7 @@ def _kernel(node: Node, low: Lowering, filter_: Filter, x: View, y: View, ratio:
     family = f"resize_{filter_.mode}"
     if x.type.dtype.itemsize == 1:
         family += "8"
-        args |= {"x_zero": 0, "y_zero": 0, "factor": 1.0, "lo": -128, "hi": 127}
+        args |= quantized
     low.call(node, family, args, [x, *tables, y])
 
 
@@ -203,11 +208,16 @@ def check(node: Node, graph: Graph) -> str | None:
     return None
 
 
-def _channels_last(node: Node, builder: Builder) -> tuple[Node, tuple[int, ...]] | None:
-    x, y = builder.graph.type(node.inputs[0]), builder.graph.type(node.outputs[0])
+def has_pixels(node: Node, x: tuple[int, ...], y: tuple[int, ...]) -> bool:
+    """Whether only the pixels of pictures (N C spatial…, 3 or 4 dimensions) move, in a mode that kernels have."""
     filter_ = how(node)
     plain = filter_.coordinates in kernels.COORDINATES and not filter_.antialias and not filter_.exclude_outside
-    if x.shape[:2] != y.shape[:2] or filter_.mode == "cubic" or not plain or not _has_kernel(x, filter_):
+    return len(x) in (3, 4) and x[:2] == y[:2] and filter_.mode != "cubic" and plain
+
+
+def _channels_last(node: Node, builder: Builder) -> tuple[Node, tuple[int, ...]] | None:
+    x, y = builder.graph.type(node.inputs[0]), builder.graph.type(node.outputs[0])
+    if not has_pixels(node, x.shape, y.shape) or not _has_kernel(x, how(node)):
         return None
     return node.with_attrs(layout=CHANNELS_LAST), (0,)
 

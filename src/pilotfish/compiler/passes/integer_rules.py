@@ -10,6 +10,7 @@ from pilotfish.compiler.graph import Graph, Node, TensorType
 from pilotfish.compiler.ops import axes
 from pilotfish.compiler.ops.reduce import reduced_axes
 from pilotfish.compiler.ops.registry import onnx_meaning
+from pilotfish.compiler.ops.resize import has_pixels
 from pilotfish.compiler.passes.integer import QUANTIZED, Integers, Parts, Quantization, Rule, Tail, Weights
 
 _S8 = np.dtype(np.int8)
@@ -161,16 +162,29 @@ def _moved(self: Integers, node: Node, tail: Tail) -> str | None:
     x, q = self.quantized[node.inputs[0]]
     others = tuple(self.as_float(i, node, "") for i in node.inputs[1:])
     moved = self.with_pads(node) if node.op == "MaxPool" else node
-    if node.op == "Pad":
-        if node.attrs.get("mode", "constant") == "constant":
-            value = self.graph.constants.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else np.zeros(1)
-            if value is None:
-                return "the value that it pads with is computed"
-            filler = self.builder.constant(f"{node.name}.value", np.array(q.quantize(float(value.reshape(-1)[0])), _S8))
-            others = (others[0], filler, *others[2:])
-    elif node.op == "Resize" and (node.attrs.get("mode", "nearest") != "nearest"):
-        return "linear resizing has no integer form"
+    if node.op == "Pad" and node.attrs.get("mode", "constant") == "constant":
+        value = self.graph.constants.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else np.zeros(1)
+        if value is None:
+            return "the value that it pads with is computed"
+        filler = self.builder.constant(f"{node.name}.value", np.array(q.quantize(float(value.reshape(-1)[0])), _S8))
+        others = (others[0], filler, *others[2:])
     return _settled(self, moved, tail, (x, *others), q)
+
+
+def _resize(self: Integers, node: Node, tail: Tail) -> str | None:
+    """Nearest pixels move; linear resizing changes the scale besides."""
+    mode = node.attrs.get("mode", "nearest")
+    if mode == "nearest" or node.inputs[0] not in self.quantized:
+        return _moved(self, node, tail)
+    x, q = self.quantized[node.inputs[0]]
+    shapes = (self.graph.type(v).shape for v in (node.inputs[0], node.outputs[0]))
+    if mode != "linear" or not has_pixels(node, *shapes):
+        return "only linear resizing of the pixels of an image has an integer form"
+    if any(axes.computed(node, i, self.graph.constants) for i in (1, 2, 3)):
+        return "its roi, scales and sizes are computed"
+    attrs = {**node.attrs, "x_scale": q.scale, "y_scale": tail.quantization.scale, **_clamps(self, node, tail)}
+    _result(self, node, tail, "pf.QResize", (x, *node.inputs[1:]), **attrs)
+    return None
 
 
 def _settled(self: Integers, node: Node, tail: Tail, inputs: tuple[str, ...], q: Quantization) -> str | None:
@@ -262,7 +276,7 @@ def _table(self: Integers, node: Node, tail: Tail) -> str | None:
 
 
 _MOVERS = ("MaxPool", "GlobalMaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Expand",
-           "Tile", "Pad", "Gather", "DepthToSpace", "SpaceToDepth", "Resize")  # fmt: skip
+           "Tile", "Pad", "Gather", "DepthToSpace", "SpaceToDepth")  # fmt: skip
 _TABLES = ("Relu", "Clip", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Swish", "Gelu", "Elu", "Selu", "Celu",
            "Mish", "LeakyRelu", "ThresholdedRelu", "Softplus", "Softsign", "Exp", "Log", "Sqrt", "Reciprocal", "Abs",
            "Neg", "Erf", "Floor", "Ceil", "Round", "Sign", "Sin", "Cos", "Div", "Pow", "Max", "Min",
@@ -280,6 +294,7 @@ RULES: dict[str, Rule] = {
     "GlobalAveragePool": _mean,
     "ReduceMean": _reduce_mean,
     "Concat": _concat,
+    "Resize": _resize,
     **dict.fromkeys(_MOVERS, _moved),
     **dict.fromkeys(_TABLES, _table),
 }
