@@ -195,8 +195,8 @@ def test_vectors_can_be_added_and_left_out(name: str, attributes: str, isa: str)
 
 
 def test_a_torch_module_is_compiled(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("onnxscript")
+    import torch
+
     torch.manual_seed(0)
     module = torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 3, padding=1),
@@ -219,7 +219,8 @@ def test_a_torch_module_is_compiled(tmp_path: Path) -> None:
 
 
 def test_a_torch_module_needs_example_inputs() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     with pytest.raises(UsageError, match="example_inputs"):
         pilotfish.compile(torch.nn.Linear(2, 2))
 

@@ -86,7 +86,8 @@ def test_ratios_of_powers_of_two_are_exact_and_one_rounding_from_pillow(
 
 @pytest.mark.parametrize(("source", "target"), SIZES)
 def test_pytorch_resizes_the_same_way(source: tuple[int, int], target: tuple[int, int]) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     image = picture(*source)
     planes = torch.from_numpy(np.moveaxis(image, -1, 1).astype(np.float32))
     want = torch.nn.functional.interpolate(planes, target, mode="bilinear", antialias=False).numpy()
